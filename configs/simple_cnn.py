@@ -1,0 +1,22 @@
+"""Three convolutions and a dense layer: the usual first network.
+
+python -m ferjax.main --config=configs/simple_cnn.py
+python -m ferjax.main --config=configs/simple_cnn.py:dataset=synthetic
+"""
+
+from ml_collections import config_dict
+
+from ferjax import config as config_lib
+
+
+def get_config(argument: str = '') -> config_dict.ConfigDict:
+  """Returns the config; `argument` takes `dataset=`."""
+  given = config_lib.parse_argument(argument, dataset='fer2013')
+  config = config_lib.default_config()
+  config.data.name = given.dataset
+  config.model.name = 'simple_cnn'
+  config.num_epochs = 20.0 if given.dataset == 'fer2013' else 8.0
+  config.optimizer.learning_rate = 0.05
+  config.schedule.warmup_epochs = 0.5
+  config.augment.shift = 0.08
+  return config

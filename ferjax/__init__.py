@@ -1,0 +1,3 @@
+"""Facial expression recognition on JAX and Flax."""
+
+__version__ = '0.1.0'

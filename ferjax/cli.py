@@ -1,0 +1,55 @@
+"""How every binary starts, and how it fails: one line and an exit status."""
+
+from collections.abc import Callable, Sequence
+import sys
+
+from absl import app, flags, logging
+
+from ferjax import config
+from ferjax.errors import TrainingError, UserError
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> None:
+  """Parses the flags and runs `main`, then exits with its status.
+
+  A `UserError` or a wrong flag is printed as one line, exit status 2; a
+  `TrainingError` likewise, exit status 1.
+
+  Args:
+    main: takes what is left of the command line after the flags.
+  """
+  logging.set_verbosity(logging.ERROR)
+  app.run(lambda argv: _call(main, argv), flags_parser=_parse)
+
+
+def _call(
+  main: Callable[[Sequence[str]], int | None], argv: Sequence[str]
+) -> int | None:
+  try:
+    if len(argv) > 1:
+      raise UserError(f'what does {argv[1]!r} mean? flags begin with --')
+    return main(argv)
+  except UserError as error:
+    return _complain(error, 2)
+  except TrainingError as error:
+    return _complain(error, 1)
+  except KeyboardInterrupt:
+    return _complain('interrupted', 130)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+  try:
+    for argument in argv:
+      if argument.startswith('--config.'):
+        config.check_field(argument.partition('=')[0][len('--config.') :])
+    return flags.FLAGS(argv)
+  # A config file may fail in any way; the last line of its message says how.
+  except Exception as error:
+    line = str(error).strip().splitlines()[-1]
+    line = line.removeprefix('ferjax.errors.UserError: ')
+    sys.exit(_complain(line, 2))
+
+
+def _complain(error: object, status: int) -> int:
+  print(f'error: {error}', file=sys.stderr)
+  return status

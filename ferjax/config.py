@@ -1,0 +1,198 @@
+"""Every setting with its default, and what a config file is given."""
+
+from collections.abc import Mapping
+import json
+import pathlib
+from typing import Any
+
+from ml_collections import config_dict
+
+from ferjax.errors import UserError
+
+# What may differ when a run is resumed: none of it changes the result.
+FREE_FIELDS = (
+  'data.dir',
+  'data.placement',
+  'data.prefetch',
+  'sharding',
+  'steps_per_call',
+  'log_every_steps',
+  'log_every_epochs',
+  'log_every_examples',
+  'checkpoint_every_steps',
+  'checkpoint_every_epochs',
+  'checkpoint_every_examples',
+  'keep_checkpoints',
+)
+
+
+def default_config() -> config_dict.ConfigDict:
+  """Returns all settings at their defaults, locked against unknown names.
+
+  A duration `NAME` has three fields, `NAME_steps`, `NAME_epochs` and
+  `NAME_examples`, of which at most one is not zero (see `ferjax.durations`).
+  """
+  config = config_dict.ConfigDict()
+  config.seed = 0
+  config.batch_size = 64  # images a step, over all devices and processes
+  config.eval_batch_size = 256
+  config.accumulation_steps = 1  # parts that a device's batch is worked in
+  config.num_epochs = 0.0
+  config.num_steps = 0
+  config.num_examples = 0
+  config.ema_decay = 0.0  # moving average of the weights; 0 is none
+  config.sharding = 'pmap'  # or 'shard_map'
+  config.steps_per_call = 0  # 0: 16 on accelerators, 1 on CPUs
+
+  config.data = config_dict.ConfigDict()
+  config.data.name = 'fer2013'
+  config.data.dir = '~/ferjax_data'
+  config.data.placement = 'auto'  # 'host', 'device'; auto: device if it fits
+  config.data.prefetch = 2  # calls placed on the devices ahead of time
+  config.data.fold = 0  # the test fold, of data sets that come in folds
+  config.data.seed = 0  # of what is drawn: synthetic faces, random splits
+
+  config.model = config_dict.ConfigDict()
+  config.model.name = 'densenet_small'
+  config.model.dtype = 'float32'  # of the computation, or 'bfloat16'
+  config.model.dropout = config_dict.placeholder(float)
+  config.model.stem = config_dict.placeholder(str)
+  config.model.cross_replica_batch_norm = False
+
+  config.normalization = 'per_image'  # see ferjax/preprocess.py
+
+  config.augment = config_dict.ConfigDict()  # see ferjax/augment.py
+  config.augment.flip = True
+  config.augment.shift = 0.0  # of the side, each way
+  config.augment.scale = 0.0  # 0.2: between 0.8 and 1.2 times
+  config.augment.rotation = 0.0  # degrees, each way
+  config.augment.crop = 0  # pixels of padding to crop from
+  config.augment.erase = 0.0  # probability
+  config.augment.mixup = 0.0  # alpha; 0 is none
+  config.augment.cutmix = 0.0  # alpha; 0 is none
+
+  config.loss = config_dict.ConfigDict()  # see ferjax/losses.py
+  config.loss.label_smoothing = 0.0
+  config.loss.class_weights = 'none'  # or 'balanced', or 'angry=2,fear=1.5'
+
+  config.optimizer = config_dict.ConfigDict()  # see ferjax/optim.py
+  config.optimizer.name = 'sgd'  # any of optax's
+  config.optimizer.learning_rate = 0.1
+  config.optimizer.momentum = 0.9
+  config.optimizer.nesterov = True
+  config.optimizer.weight_decay = 1e-4  # on kernels only
+  config.optimizer.clip_norm = 0.0  # of the global gradient; 0 is none
+
+  config.schedule = config_dict.ConfigDict()
+  config.schedule.name = 'cosine'  # or 'step', 'constant'
+  config.schedule.warmup_steps = 0
+  config.schedule.warmup_epochs = 0.0
+  config.schedule.warmup_examples = 0
+  config.schedule.decay_at = (0.5, 0.75)  # 'step': parts of the training
+  config.schedule.decay_factor = 0.1
+  config.schedule.end_factor = 0.0  # 'cosine': last over first rate
+
+  config.log_every_steps = 50
+  config.log_every_epochs = 0.0
+  config.log_every_examples = 0
+  config.eval_every_steps = 0
+  config.eval_every_epochs = 1.0
+  config.eval_every_examples = 0
+  config.checkpoint_every_steps = 0
+  config.checkpoint_every_epochs = 1.0
+  config.checkpoint_every_examples = 0
+  config.keep_checkpoints = 2  # the latest; the best is kept beside them
+  return config.lock()
+
+
+def parse_argument(text: str, **defaults: Any) -> config_dict.ConfigDict:
+  """Parses what follows the colon in `--config=FILE:depth=169,dataset=ckplus`.
+
+  Args:
+    text: `key=value` pairs with commas between them, or nothing.
+    **defaults: every key that the config file knows; their types are those
+      of the values.
+
+  Returns:
+    The defaults with the given values in their places.
+
+  Raises:
+    UserError: for an unknown key or a value of another type.
+  """
+  values = dict(defaults)
+  for part in filter(None, text.split(',')):
+    key, equals, value = part.partition('=')
+    if key not in defaults or not equals:
+      raise UserError(
+        f'unknown config argument {part!r}; have '
+        + ', '.join(f'{key}=' for key in sorted(defaults))
+      )
+    try:
+      values[key] = type(defaults[key])(value)
+    except ValueError:
+      raise UserError(
+        f'config argument {key}={value!r} is not of type '
+        f'{type(defaults[key]).__name__}'
+      ) from None
+  return config_dict.ConfigDict(values)
+
+
+def check_field(path: str) -> None:
+  """Raises UserError if there is no setting `path`, such as `data.name`."""
+  section = default_config()
+  *outer, _ = names = path.split('.')
+  for depth, name in enumerate(names):
+    if not isinstance(section, config_dict.ConfigDict) or name not in section:
+      prefix = '.'.join(['config', *outer[:depth]])
+      is_section = isinstance(section, config_dict.ConfigDict)
+      known = ', '.join(sorted(section)) if is_section else 'none'
+      raise UserError(f'{prefix} has no field {name!r}; have {known}')
+    section = section[name]
+
+
+def to_json(config: config_dict.ConfigDict) -> str:
+  """Returns the config as indented JSON; tuples become lists."""
+  return json.dumps(config.to_dict(), indent=2) + '\n'
+
+
+def from_json(text: str) -> config_dict.ConfigDict:
+  """Returns the config that `to_json` wrote, over today's defaults."""
+  config = default_config()
+  _update(config, json.loads(text))
+  return config
+
+
+def _update(section: config_dict.ConfigDict, values: Mapping[str, Any]) -> None:
+  for key, value in values.items():
+    if isinstance(value, dict):
+      _update(section[key], value)
+    else:
+      section[key] = tuple(value) if isinstance(value, list) else value
+
+
+def differences(
+  old: config_dict.ConfigDict, new: config_dict.ConfigDict
+) -> list[str]:
+  """Returns `field: old, now new` for all that changes a run's result."""
+  old, new = _flat(old.to_dict()), _flat(new.to_dict())
+  return [
+    f'{field}: {old.get(field)!r}, now {new.get(field)!r}'
+    for field in sorted(old | new)
+    if old.get(field) != new.get(field) and field not in FREE_FIELDS
+  ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  flat = {}
+  for key, value in values.items():
+    if isinstance(value, dict):
+      flat.update(_flat(value, f'{prefix}{key}.'))
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def name_of(config_file: str) -> str:
+  """Returns `resnet-depth=50` for `configs/resnet.py:depth=50`."""
+  path, _, argument = config_file.partition(':')
+  return '-'.join(filter(None, (pathlib.Path(path).stem, argument)))

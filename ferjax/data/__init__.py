@@ -1,0 +1,132 @@
+"""The door to the data: `load_dataset` by the name in the config."""
+
+from collections.abc import Mapping, Sequence
+import typing
+
+from ml_collections import config_dict
+
+from ferjax.data import ckplus, fer2013
+from ferjax.data.dataset import Dataset, Split
+from ferjax.errors import UserError
+
+if typing.TYPE_CHECKING:
+  from ferjax.data import records
+
+DATASETS = ('synthetic', 'fer2013', 'ckplus')
+
+_HOW_TO_GET = {'fer2013': fer2013.HOW_TO_GET, 'ckplus': ckplus.HOW_TO_GET}
+
+
+def validate(config: config_dict.ConfigDict) -> None:
+  """Checks the section `config.data` as far as data sets are concerned.
+
+  Raises:
+    UserError: naming the field that is wrong.
+  """
+  if config.name not in DATASETS:
+    raise UserError(
+      f'config.data.name is {config.name!r}; the data sets are'
+      f' {", ".join(DATASETS)}'
+    )
+  if config.name == 'ckplus' and not 0 <= config.fold < ckplus.NUM_FOLDS:
+    raise UserError(
+      f'config.data.fold is {config.fold}; the folds are'
+      f' 0 to {ckplus.NUM_FOLDS - 1}'
+    )
+  if config.seed < 0:
+    raise UserError(f'config.data.seed is {config.seed}; it must not be < 0')
+
+
+def load_dataset(
+  config: config_dict.ConfigDict, split_names: Sequence[str]
+) -> Dataset:
+  """Loads splits of the data set `config.name` into memory.
+
+  Args:
+    config: the section `config.data`.
+    split_names: of 'train', 'validation' and 'test', those wanted.
+
+  Raises:
+    UserError: if the data set is unknown, not prepared, damaged or without one
+      of these splits. Nothing else is ever taken in its place.
+  """
+  validate(config)
+  if config.name == 'synthetic':
+    from ferjax.data import synthetic
+
+    return synthetic.load(split_names, config.seed)
+  if config.name == 'ckplus':
+    return _load_fold(config, split_names)
+  return _load_prepared(config, split_names)
+
+
+def _load_prepared(
+  config: config_dict.ConfigDict, split_names: Sequence[str]
+) -> Dataset:
+  prepared = _open(config)
+  _check_splits(config, split_names, prepared.split_names, prepared.missing)
+  return Dataset(
+    name=config.name,
+    class_names=prepared.class_names,
+    splits={name: prepared.read(name)[0] for name in split_names},
+    source=prepared.source,
+    notes=prepared.notes,
+  )
+
+
+def _load_fold(
+  config: config_dict.ConfigDict, split_names: Sequence[str]
+) -> Dataset:
+  prepared = _open(config)
+  full, columns = prepared.read(ckplus.SPLIT, ('subject',))
+  parts = ckplus.fold_splits(columns['subject'], config.fold)
+  _check_splits(config, split_names, tuple(parts), {})
+  validation_fold = (config.fold + 1) % ckplus.NUM_FOLDS
+  note = (
+    f'ckplus by subjects: test is fold {config.fold} of {ckplus.NUM_FOLDS},'
+    f' validation fold {validation_fold}, train the rest'
+  )
+  return Dataset(
+    name=config.name,
+    class_names=prepared.class_names,
+    splits={
+      name: Split(
+        full.images[parts[name]],
+        full.labels[parts[name]],
+        full.index[parts[name]],
+      )
+      for name in split_names
+    },
+    source=prepared.source,
+    notes=(*prepared.notes, note),
+  )
+
+
+def _open(config: config_dict.ConfigDict) -> 'records.Prepared':
+  from ferjax.data import records  # tensorflow-datasets only where needed
+
+  path = records.find(config.dir, config.name)
+  if path is None:
+    raise UserError(
+      f'{config.name} is not prepared: nothing in {config.dir}/{config.name}\n'
+      f'  get it: {_HOW_TO_GET[config.name]}\n'
+      f'  prepare it: python -m ferjax.prepare --dataset={config.name}'
+      f' --source=PATH --data_dir={config.dir}\n'
+      '  or try without it: --config=FILE:dataset=synthetic'
+    )
+  return records.Prepared(path)
+
+
+def _check_splits(
+  config: config_dict.ConfigDict,
+  wanted: Sequence[str],
+  present: Sequence[str],
+  missing: Mapping[str, str],
+) -> None:
+  for name in wanted:
+    if name not in present:
+      why = f': {missing[name]}' if name in missing else ''
+      raise UserError(
+        f'{config.name} as prepared in {config.dir} has no {name!r} split (it'
+        f' has {", ".join(present)}){why}'
+      )

@@ -1,0 +1,89 @@
+"""A folder that appears whole or not at all, though its writer be killed."""
+
+from collections.abc import Iterator
+import contextlib
+import fcntl
+import os
+import pathlib
+import shutil
+
+from ferjax.errors import UserError
+
+RESULT = 'result'
+
+
+def check(target: pathlib.Path, overwrite: bool) -> None:
+  """Checks that the folder `target` may be made.
+
+  Raises:
+    UserError: if it is there already and not to be overwritten, or if nothing
+      can be written there.
+  """
+  parent = target.parent
+  try:
+    parent.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(f'cannot make {parent}: {error.strerror}') from None
+  if not os.access(parent, os.W_OK):
+    raise UserError(f'cannot write into {parent}: it is read-only')
+  if _old(target).exists() and not target.exists():  # killed in `_replace`
+    _old(target).rename(target)
+  if target.exists() and not overwrite:
+    raise UserError(f'{target}: already prepared; --overwrite replaces it')
+
+
+@contextlib.contextmanager
+def folder(target: pathlib.Path, overwrite: bool) -> Iterator[pathlib.Path]:
+  """Gives a workspace whose folder `RESULT` becomes `target` at the end.
+
+  Args:
+    target: the folder to make.
+    overwrite: whether to replace one that is there. It stays until the new
+      one is whole.
+
+  Yields:
+    An empty folder of this process alone.
+
+  Raises:
+    UserError: see `check`; if another process is at work on the same folder;
+      if the disk is full.
+  """
+  check(target, overwrite)
+  try:
+    with _workspace(target) as workspace:
+      yield workspace
+      _replace(target, workspace / RESULT)
+  except OSError as error:
+    raise UserError(f'cannot write {target}: {error}') from error
+
+
+@contextlib.contextmanager
+def _workspace(target: pathlib.Path) -> Iterator[pathlib.Path]:
+  workspace = target.with_name('.incomplete')
+  workspace.mkdir(exist_ok=True)
+  handle = os.open(workspace, os.O_RDONLY)
+  try:
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process
+  except BlockingIOError:
+    os.close(handle)
+    raise UserError(f'{target}: another process is writing it') from None
+  try:
+    for left_by_killed_run in workspace.iterdir():
+      shutil.rmtree(left_by_killed_run)
+    yield workspace
+  finally:
+    shutil.rmtree(workspace, ignore_errors=True)
+    os.close(handle)
+
+
+def _replace(target: pathlib.Path, new: pathlib.Path) -> None:
+  old = _old(target)
+  if target.exists():
+    shutil.rmtree(old, ignore_errors=True)
+    target.rename(old)
+  new.rename(target)
+  shutil.rmtree(old, ignore_errors=True)
+
+
+def _old(target: pathlib.Path) -> pathlib.Path:
+  return target.with_name('.replaced')

@@ -1,0 +1,99 @@
+"""What a data set is once it is in memory: named splits of uint8 images."""
+
+from collections.abc import Mapping
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+
+SPLITS = ('train', 'validation', 'test')
+
+# Every source's spellings map to these, in this order.
+CLASS_NAMES = (
+  'angry',
+  'disgust',
+  'fear',
+  'happy',
+  'sad',
+  'surprise',
+  'neutral',
+  'contempt',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+  """The examples of one split.
+
+  Attributes:
+    images: uint8 `[n, height, width, channels]`.
+    labels: int32 `[n]`, positions in `Dataset.class_names`.
+    index: int64 `[n]`, each example's row in its source.
+  """
+
+  images: np.ndarray
+  labels: np.ndarray
+  index: np.ndarray
+
+  def __len__(self) -> int:
+    return len(self.labels)
+
+  def counts(self, num_classes: int) -> np.ndarray:
+    """Returns the number of examples of each class, int `[num_classes]`."""
+    return np.bincount(self.labels, minlength=num_classes)
+
+  def content_hash(self) -> str:
+    """Returns 32 hex digits of the images, labels and their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(repr(self.images.shape).encode())
+    for array in (self.images, self.labels.astype('<i4')):
+      digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """Some splits of one data set.
+
+  Attributes:
+    name: as in `config.data.name`.
+    class_names: the meaning of each label.
+    splits: those that were asked for, by name.
+    source: where the examples come from, for people.
+    notes: what every output has to say about this data, often nothing.
+  """
+
+  name: str
+  class_names: tuple[str, ...]
+  splits: Mapping[str, Split]
+  source: str
+  notes: tuple[str, ...] = ()
+
+  @property
+  def num_classes(self) -> int:
+    """The number of classes."""
+    return len(self.class_names)
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """Height, width and channels of every image."""
+    return next(iter(self.splits.values())).images.shape[1:]
+
+  def describe(self) -> dict[str, Any]:
+    """Returns what a workdir remembers of its data, ready for JSON."""
+    return {
+      'name': self.name,
+      'source': self.source,
+      'notes': list(self.notes),
+      'class_names': list(self.class_names),
+      'image_shape': list(self.image_shape),
+      'splits': {
+        name: {
+          'num_examples': len(split),
+          'counts': split.counts(self.num_classes).tolist(),
+          'content_hash': split.content_hash(),
+        }
+        for name, split in self.splits.items()
+      },
+    }

@@ -1,0 +1,248 @@
+"""FER2013 as users hold it: three csv forms, and folders named by split."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import pathlib
+import re
+import warnings
+
+import numpy as np
+
+from ferjax.data import raw
+from ferjax.data.dataset import CLASS_NAMES as CANONICAL_NAMES
+from ferjax.data.dataset import Dataset, Split
+from ferjax.errors import UserError
+
+CLASS_NAMES = CANONICAL_NAMES[:7]  # in the order of the files' codes
+
+# Splits by the word that the files use for them, in the files' order.
+USAGES = {
+  'Training': 'train',
+  'PublicTest': 'validation',
+  'PrivateTest': 'test',
+}
+
+PUBLISHED = {
+  'train': (3995, 436, 4097, 7215, 4830, 3171, 4965),
+  'validation': (467, 56, 496, 895, 653, 415, 607),
+  'test': (491, 55, 528, 879, 594, 416, 626),
+}
+
+HOW_TO_GET = (
+  'kaggle.com/datasets/msambare/fer2013, or icml_face_data.csv of kaggle.com/c/'
+  'challenges-in-representation-learning-facial-expression-recognition-challenge'
+)
+
+_FOLDERS = {'train': ('Training',), 'test': ('PublicTest', 'PrivateTest')}
+
+# The challenge's archive holds the last two side by side: the first has all.
+_FILES = ('fer2013.csv', 'icml_face_data.csv', 'train.csv')
+_IMAGE_NAME = re.compile(rf'({"|".join(USAGES)})_(\d+)\.(?i:jpe?g|png)')
+
+
+def read(
+  source: pathlib.Path,
+  bad_rows: raw.BadRows,
+  progress: raw.Progress,
+  seed: int = 0,
+) -> raw.Raw:
+  """Reads FER2013 from its raw files.
+
+  Args:
+    source: `fer2013.csv`, `icml_face_data.csv` or `train.csv`, the folder that
+      holds one of them, or the folder that holds `train/` and `test/`.
+    bad_rows: told of every row that cannot be taken.
+    progress: told how much is done.
+    seed: draws the validation split where the file names none (`train.csv`).
+
+  Returns:
+    The splits that the source holds. An example's `index` is its row in the
+    csv file, from 0; of folders, its place when files are sorted by split and
+    number, which need not be that row.
+
+  Raises:
+    UserError: if the source is none of these, or a bad row is not to be
+      skipped.
+  """
+  if source.is_dir():
+    file = next((source / f for f in _FILES if (source / f).is_file()), None)
+    if file is None:
+      return _read_folders(source, bad_rows, progress)
+    source = file
+  elif not source.is_file():
+    raise UserError(f'{source}: no such file or folder')
+  elif source.suffix.lower() != '.csv':
+    raise UserError(f'{source}: not a csv file; unpack archives first')
+  return _read_csv(source, bad_rows, progress, seed)
+
+
+def stratified_tenth(labels: np.ndarray, seed: int) -> np.ndarray:
+  """Draws a tenth of each class, bool `[n]`."""
+  rng = np.random.default_rng(seed)
+  drawn = np.zeros(len(labels), bool)
+  for label in range(len(CLASS_NAMES)):
+    rows = rng.permutation(np.flatnonzero(labels == label))
+    drawn[rows[: _tenth(len(rows))]] = True
+  return drawn
+
+
+def _tenth(count: int) -> int:
+  return (count + 5) // 10
+
+
+def _split_line(line: str) -> list[str]:
+  # No field holds a comma or a line's end, so a quote can hide neither: one
+  # line is one row, whatever is wrong with it, and row numbers stay true.
+  return [field.strip().strip('"') for field in line.split(',')]
+
+
+def _read_header(path: pathlib.Path, line: str) -> list[str]:
+  header = _split_line(line)
+  if not line:
+    raise UserError(f'{path}: the file is empty')
+  if 'pixels' in header and 'emotion' not in header:
+    raise UserError(f'{path}: without labels (no column emotion), of no use')
+  if 'pixels' not in header or 'emotion' not in header:
+    raise UserError(
+      f'{path}, line 1: no header; expected emotion,pixels,Usage in any order,'
+      f' found {line.strip()[:40]!r}'
+    )
+  return header
+
+
+def _parse_row(header: Sequence[str], line: str) -> tuple[str, int, np.ndarray]:
+  fields = _split_line(line)
+  if len(fields) != len(header):
+    raise raw.BadRow(f'{len(fields)} columns instead of {len(header)}')
+  row = dict(zip(header, fields, strict=True))
+  usage, emotion = row.get('Usage', 'Training'), row['emotion']
+  if usage not in USAGES:
+    raise raw.BadRow(f'Usage {usage!r} is not one of {", ".join(USAGES)}')
+  if not re.fullmatch('[0-6]', emotion):
+    raise raw.BadRow(f'emotion {emotion!r} is not one of 0..6')
+  return usage, int(emotion), raw.parse_pixels(row['pixels'])
+
+
+def _read_csv(
+  path: pathlib.Path, bad_rows: raw.BadRows, progress: raw.Progress, seed: int
+) -> raw.Raw:
+  examples = {usage: [] for usage in USAGES}
+  num_rows, num_bytes = 0, path.stat().st_size
+  with (
+    path.open(encoding='utf-8-sig', errors='replace') as file,
+    warnings.catch_warnings(),
+  ):
+    warnings.simplefilter('error', DeprecationWarning)  # see raw.parse_pixels
+    header = _read_header(path, file.readline())
+    for number, line in enumerate(file, 2):
+      if line.isspace():
+        continue
+      try:
+        usage, label, pixels = _parse_row(header, line)
+        examples[usage].append((pixels, label, num_rows))
+      except raw.BadRow as reason:
+        bad_rows.add(f'{path}, line {number}', reason)
+      num_rows += 1
+      if num_rows % 256 == 0:
+        progress(file.buffer.tell() / num_bytes)
+  result = _make_raw(path, examples, bad_rows)
+  return result if 'Usage' in header else _draw_validation(result, seed)
+
+
+def _read_folders(
+  source: pathlib.Path, bad_rows: raw.BadRows, progress: raw.Progress
+) -> raw.Raw:
+  order = list(USAGES)
+  found = sorted(
+    (order.index(usage), number, label, path)
+    for usage, number, label, path in _named_images(source, bad_rows)
+  )
+  examples = {usage: [] for usage in USAGES}
+  for index, (usage, _, label, path) in enumerate(found):
+    try:
+      examples[order[usage]].append((raw.read_image(path), label, index))
+    except raw.BadRow as reason:
+      bad_rows.add(str(path), reason)
+    if index % 256 == 0:
+      progress(index / len(found))
+  return _make_raw(source, examples, bad_rows)
+
+
+def _named_images(
+  source: pathlib.Path, bad_rows: raw.BadRows
+) -> list[tuple[str, int, int, pathlib.Path]]:
+  """Lists the usage, number, label and path of every image file."""
+  files = [
+    (usages, CLASS_NAMES.index(name), path)
+    for top, usages in _FOLDERS.items()
+    if (source / top).is_dir()
+    for name, paths in raw.class_folders(source / top, CLASS_NAMES, bad_rows)
+    for path in paths
+  ]
+  matches = [_IMAGE_NAME.fullmatch(path.name) for _, _, path in files]
+  if not any(matches):
+    raise UserError(
+      f'{source}: holds neither {", ".join(_FILES)} nor images named by their'
+      ' split (train/CLASS/Training_1.jpg, test/CLASS/PublicTest_1.jpg);'
+      " FER2013's splits cannot be told from other names"
+    )
+  found = []
+  for (usages, label, path), match in zip(files, matches, strict=True):
+    if match and match[1] in usages:
+      found.append((match[1], int(match[2]), label, path))
+    else:
+      expected = ' or '.join(f'{usage}_NUMBER.jpg' for usage in usages)
+      bad_rows.add(str(path), raw.BadRow(f'not named {expected}'))
+  return found
+
+
+def _make_raw(
+  source: pathlib.Path,
+  examples: Mapping[str, Sequence[tuple[np.ndarray, int, int]]],
+  bad_rows: raw.BadRows,
+) -> raw.Raw:
+  if not any(examples.values()):
+    raise UserError(f'{source}: holds no valid example')
+  splits = {
+    USAGES[usage]: raw.make_split(*zip(*rows, strict=True))
+    for usage, rows in examples.items()
+    if rows
+  }
+  dataset = Dataset(
+    name='fer2013',
+    class_names=CLASS_NAMES,
+    splits=splits,
+    source=f'FER2013 from {source}',
+    notes=bad_rows.notes(),
+  )
+  missing = {
+    split: f'{usage} was not in the source files'
+    for usage, split in USAGES.items()
+    if split not in splits
+  }
+  return raw.Raw(dataset, PUBLISHED, missing, tuple(bad_rows.skipped))
+
+
+def _draw_validation(result: raw.Raw, seed: int) -> raw.Raw:
+  """Makes a tenth of the training split the validation split."""
+  rows = result.dataset.splits['train']
+  drawn = stratified_tenth(rows.labels, seed)
+  splits = {
+    name: Split(rows.images[part], rows.labels[part], rows.index[part])
+    for name, part in (('train', ~drawn), ('validation', drawn))
+  }
+  note = (
+    'train.csv names no splits: validation is a tenth of each class of'
+    f' Training, drawn with seed {seed}; it is not PublicTest'
+  )
+  dataset = dataclasses.replace(
+    result.dataset, splits=splits, notes=(*result.dataset.notes, note)
+  )
+  tenths = [_tenth(count) for count in PUBLISHED['train']]
+  rest = [n - t for n, t in zip(PUBLISHED['train'], tenths, strict=True)]
+  return dataclasses.replace(
+    result,
+    dataset=dataset,
+    published={'train': rest, 'validation': tenths},
+    missing={'test': result.missing['test']},
+  )

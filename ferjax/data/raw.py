@@ -1,0 +1,162 @@
+"""What a reader of raw files gives back, and what it does with a bad row."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+import pathlib
+import re
+
+import numpy as np
+import PIL.Image
+
+from ferjax.data.dataset import Dataset, Split
+from ferjax.errors import UserError
+
+SIDE = 48  # pixels, of every image of FER2013 and CK+48
+
+# Takes the part that is done, 0 to 1.
+Progress = Callable[[float], None]
+
+
+class BadRow(ValueError):  # noqa: N818 - it names what was met, not a failure
+  """Why one row or file cannot be taken."""
+
+
+class BadRows:
+  """Stops at the first bad row, or keeps a list of them.
+
+  Attributes:
+    skipped: one line for each row left out: file, line and reason.
+  """
+
+  def __init__(self, skip: bool = False) -> None:
+    self._skip = skip
+    self.skipped: list[str] = []
+
+  def add(self, where: str, reason: BadRow) -> None:
+    """Takes note of a bad row.
+
+    Args:
+      where: the file and line.
+      reason: what is wrong with it.
+
+    Raises:
+      UserError: unless bad rows are to be skipped.
+    """
+    if not self._skip:
+      raise UserError(f'{where}: {reason} (--skip_bad_rows leaves it out)')
+    self.skipped.append(f'{where}: {reason}')
+
+  def notes(self) -> tuple[str, ...]:
+    """Returns what every output has to say of it, often nothing."""
+    count = len(self.skipped)
+    return (f'bad rows of the source left out: {count:,}',) if count else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Raw:
+  """A whole data set as read from its raw files.
+
+  Attributes:
+    dataset: every split that the files hold.
+    published: the published count of each class, by split.
+    missing: why a usual split is not there, by split.
+    skipped: the bad rows that were left out.
+    columns: further values of every example, `[n]`, by split and name.
+  """
+
+  dataset: Dataset
+  published: Mapping[str, Sequence[int]]
+  missing: Mapping[str, str]
+  skipped: Sequence[str]
+  columns: Mapping[str, Mapping[str, np.ndarray]] = dataclasses.field(
+    default_factory=dict
+  )
+
+
+def make_split(
+  images: Sequence[np.ndarray], labels: Iterable[int], index: Iterable[int]
+) -> Split:
+  """Returns the split of these examples; images are `[48, 48]` or flat."""
+  return Split(
+    images=np.stack(images).astype(np.uint8).reshape(-1, SIDE, SIDE, 1),
+    labels=np.array(labels, np.int32),
+    index=np.array(index, np.int64),
+  )
+
+
+def parse_pixels(text: str) -> np.ndarray:
+  """Returns the pixels of a blank-separated text, uint8 `[48 * 48]`.
+
+  Before NumPy 2.3 it needs DeprecationWarning to be an error.
+
+  Raises:
+    BadRow: if they are not 2,304 integers in 0..255.
+  """
+  try:  # 64 bits: a larger number is clipped, not wrapped into the range
+    pixels = np.fromstring(text, np.int64, sep=' ')
+  except (ValueError, DeprecationWarning):
+    raise BadRow(_pixel_fault(text)) from None
+  if len(pixels) != SIDE**2 or pixels.min() < 0 or pixels.max() > 255:
+    raise BadRow(_pixel_fault(text))
+  return pixels.astype(np.uint8)
+
+
+def _pixel_fault(text: str) -> str:
+  words = text.split()
+  for position, word in enumerate(words, 1):
+    if not re.fullmatch('[0-9]{1,3}', word) or int(word) > 255:
+      return f'pixel {position} is {word[:20]!r}, not an integer in 0..255'
+  return f'{len(words):,} pixels instead of {SIDE**2:,}'
+
+
+def read_image(path: pathlib.Path) -> np.ndarray:
+  """Returns the grey image of a file, uint8 `[48, 48]`.
+
+  Raises:
+    BadRow: if it is no image, or not one of 48x48 pixels of 8 bits.
+  """
+  try:
+    with PIL.Image.open(path) as image:
+      if image.size != (SIDE, SIDE):
+        width, height = image.size
+        raise BadRow(f'{width}x{height} pixels instead of {SIDE}x{SIDE}')
+      if image.mode not in ('L', 'RGB'):
+        raise BadRow(f'image mode {image.mode} is neither grey nor colour')
+      return np.asarray(image.convert('L'))
+  except PIL.UnidentifiedImageError:
+    raise BadRow('not an image') from None
+  except (OSError, SyntaxError) as error:  # Pillow's words for broken files
+    raise BadRow(f'broken image: {error}') from None
+
+
+def class_folders(
+  folder: pathlib.Path, spellings: Sequence[str], bad_rows: BadRows
+) -> list[tuple[str, list[pathlib.Path]]]:
+  """Lists the files of each class folder; hidden files do not count.
+
+  Args:
+    folder: holds one folder for each class.
+    spellings: the class folders' names.
+    bad_rows: told of files that lie beside the class folders.
+
+  Returns:
+    The name of each class folder and its files, sorted by name.
+
+  Raises:
+    UserError: if another folder lies among them.
+  """
+  result = []
+  for path in _visible(folder):
+    if path.is_file():
+      bad_rows.add(str(path), BadRow('in no class folder'))
+    elif path.name not in spellings:
+      raise UserError(
+        f'{path}: not a class folder; their names are {", ".join(spellings)}'
+      )
+    else:
+      result.append((path.name, _visible(path)))
+  return result
+
+
+def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
+  return sorted(p for p in folder.iterdir() if not p.name.startswith('.'))

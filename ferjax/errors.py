@@ -1,0 +1,13 @@
+"""Errors that end in one line for the user instead of a traceback."""
+
+
+class UserError(ValueError):
+  """What the user gave is wrong: one line says what, where and what to do.
+
+  Binaries print the message and exit with status 2: trying again is of no
+  use.
+  """
+
+
+class TrainingError(RuntimeError):
+  """A training cannot go on; binaries print the message, exit status 1."""

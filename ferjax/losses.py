@@ -1,0 +1,136 @@
+"""What the training minimises: cross entropy with soft targets and weights.
+
+The loss is the weighted mean `sum(w * ce) / sum(w)`, torch's convention.
+"""
+
+from collections.abc import Sequence
+import math
+
+import jax
+import jax.numpy as jnp
+from ml_collections import config_dict
+import numpy as np
+
+from ferjax.errors import UserError
+
+
+def make_targets(
+  labels: jax.Array, num_classes: int, label_smoothing: float
+) -> jax.Array:
+  """Spreads a part of each label over all classes (arXiv 1512.00567).
+
+  Args:
+    labels: int32 `[n]` in [0, num_classes).
+    num_classes: k.
+    label_smoothing: s in [0, 1).
+
+  Returns:
+    float32 `[n, k]`, `(1 - s) * onehot + s / k`.
+  """
+  one_hot = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
+  return (1.0 - label_smoothing) * one_hot + label_smoothing / num_classes
+
+
+def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+  """Returns the cross entropy of each example in nats.
+
+  Args:
+    logits: `[n, k]`, of any float type; the work is done in float32.
+    targets: float32 `[n, k]`, rows that sum to 1.
+
+  Returns:
+    float32 `[n]`.
+  """
+  log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+  return -(targets * log_probabilities).sum(-1)
+
+
+def example_weights(
+  targets: jax.Array, weights: jax.Array, mask: jax.Array
+) -> jax.Array:
+  """Returns what each example counts for in the loss.
+
+  Args:
+    targets: float32 `[n, k]`.
+    weights: float32 `[k]`, of the classes. An example weighs what its target
+      holds of each class times the weight of that class.
+    mask: bool `[n]`, False where an example is padding.
+
+  Returns:
+    float32 `[n]`, 0 for padding.
+  """
+  # No matrix product: accelerators would round its factors.
+  return jnp.where(mask, (targets * weights[None, :]).sum(-1), 0.0)
+
+
+def class_weights(
+  setting: str, counts: np.ndarray, class_names: Sequence[str]
+) -> np.ndarray:
+  """Returns the weight of each class in the loss.
+
+  Args:
+    setting: 'none', all 1; 'balanced', `n / (present classes * count)`, as
+      scikit-learn's `compute_class_weight`, with weight 0 for a class without
+      examples, so that the mean weight of an example is 1; or weights by name,
+      'angry=2,fear=1.5', the others 1.
+    counts: int `[k]`, training examples of each class.
+    class_names: k names.
+
+  Returns:
+    float32 `[k]`.
+
+  Raises:
+    UserError: where the setting is none of these.
+  """
+  if setting == 'none':
+    return np.ones(len(class_names), np.float32)
+  if setting == 'balanced':
+    present = counts > 0
+    total = np.sum(counts) / np.sum(present)
+    return np.where(present, total / np.maximum(counts, 1), 0).astype(
+      np.float32
+    )
+  named = _named_weights(setting, class_names)
+  return np.array([named.get(name, 1.0) for name in class_names], np.float32)
+
+
+def validate(
+  loss_config: config_dict.ConfigDict, class_names: Sequence[str]
+) -> None:
+  """Raises a `UserError` where `config.loss` makes no sense for the classes."""
+  smoothing = loss_config.label_smoothing
+  if not 0 <= smoothing < 1:
+    raise UserError(
+      f'config.loss.label_smoothing is {smoothing}; it is the part of a label '
+      'that is spread over all classes, at least 0 and below 1'
+    )
+  class_weights(
+    loss_config.class_weights, np.ones(len(class_names)), class_names
+  )
+
+
+def _named_weights(
+  setting: str, class_names: Sequence[str]
+) -> dict[str, float]:
+  """Parses 'angry=2,fear=1.5'."""
+  weights = {}
+  for item in setting.split(','):
+    name, _, text = item.partition('=')
+    name, weight = name.strip(), _to_weight(text)
+    if name not in class_names or name in weights or weight is None:
+      raise UserError(
+        f'config.loss.class_weights is {setting!r}, of which {item!r} is not '
+        'understood; it is none, balanced or NAME=WEIGHT,NAME=WEIGHT with '
+        f'weights above 0 and names out of {", ".join(class_names)}'
+      )
+    weights[name] = weight
+  return weights
+
+
+def _to_weight(text: str) -> float | None:
+  """Returns the number in a text, or None where it is no weight."""
+  try:
+    weight = float(text)
+  except ValueError:
+    return None
+  return weight if 0 < weight < math.inf else None

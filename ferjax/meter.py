@@ -1,0 +1,52 @@
+"""What the steps since the last record summed up to, and their speed."""
+
+from collections.abc import Iterator
+import time
+from typing import TypeVar
+
+from ferjax import metrics, parallel
+
+T = TypeVar('T')
+
+
+class Meter:
+  """Adds up the sums of steps on the devices, and watches the clock."""
+
+  def __init__(self) -> None:
+    self._sums = None
+    self._began = time.perf_counter()
+    self._waited = 0.0
+
+  def watch(self, batches: Iterator[T]) -> Iterator[T]:
+    """Yields what `batches` does, and notes how long each was waited for."""
+    while True:
+      began = time.perf_counter()
+      try:
+        batch = next(batches)
+      except StopIteration:
+        return
+      self._waited += time.perf_counter() - began
+      yield batch
+
+  def add(self, sums: metrics.Sums) -> None:
+    """Adds the sums of one call, without waiting for them."""
+    self._sums = metrics.add(self._sums, sums)
+
+  def read(self) -> dict[str, float]:
+    """Waits for the sums; returns the metrics since the last `restart`.
+
+    `images_per_second` and `input_wait`, the share of the time spent waiting
+    for batches, stand beside the means of `metrics.means`.
+    """
+    sums = parallel.to_host(self._sums)
+    elapsed = time.perf_counter() - self._began
+    return {
+      **metrics.means(sums, 'train'),
+      'train/grad_norm': float(sums['grad_norm'] / sums['steps']),
+      'images_per_second': float(sums['count']) / elapsed,
+      'input_wait': self._waited / elapsed,
+    }
+
+  def restart(self) -> None:
+    """Forgets all; called after what is not training, so it is not timed."""
+    self.__init__()

@@ -1,0 +1,136 @@
+"""All networks by name, and the variables that they begin with.
+
+To add one, write its file and a line in `MODELS`. Take the layers of
+`ferjax.models.layers`: `init` knows how their variables begin.
+"""
+
+from collections.abc import Callable, Mapping
+import functools
+import inspect
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from ml_collections import config_dict
+import numpy as np
+
+from ferjax.errors import UserError
+from ferjax.models import densenet, layers, resnet
+from ferjax.models.simple_cnn import SimpleCNN
+
+Module = nn.Module  # so that nobody else has to import Linen
+
+AXIS_NAME = 'batch'  # the mapped axis that cross-replica batch norm spans
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+  'simple_cnn': SimpleCNN,
+  **resnet.SIZES,
+  **densenet.SIZES,
+}
+
+DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+
+
+def _find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
+  """Returns `table[name]`; where there is none, tells the user the names."""
+  if name not in table:
+    raise UserError(f'unknown {kind} {name!r}; have {sorted(table)}')
+  return table[name]
+
+
+def create_model(name: str, num_classes: int, **options: Any) -> nn.Module:
+  """Builds the network of this name.
+
+  Args:
+    name: one of `MODELS`.
+    num_classes: how many logits it has for an image.
+    **options: fields of the network's class, such as `stem` or `dropout`.
+
+  Returns:
+    A module that maps `(images, train)`, with images float `[batch, height,
+    width, channels]`, to logits, float32 `[batch, num_classes]`.
+
+  Raises:
+    UserError: if there is no such network, option or stem, or if the dropout
+      is not a part.
+  """
+  build = _find('model', name, MODELS)
+  known = set(inspect.signature(build).parameters)
+  known -= {'num_classes', 'parent', 'name'}
+  for option in options:
+    if option not in known:
+      raise UserError(
+        f'model {name!r} takes no {option!r}; it takes {sorted(known)}'
+      )
+  if 'stem' in options:
+    _find('stem', options['stem'], layers.STEMS)
+  if not 0 <= options.get('dropout', 0) < 1:
+    raise UserError(f'dropout is {options["dropout"]}; give 0 <= dropout < 1')
+  return build(num_classes=num_classes, **options)
+
+
+def from_config(
+  model_config: config_dict.ConfigDict,
+  num_classes: int,
+  axis_name: str = AXIS_NAME,
+) -> nn.Module:
+  """Builds the network that `config.model` describes.
+
+  Args:
+    model_config: the section `model` of the config.
+    num_classes: how many logits the network has for an image.
+    axis_name: the mapped axis of cross-replica batch norm, where that is on.
+
+  Returns:
+    The module; see `create_model`.
+
+  Raises:
+    UserError: if the section is wrong.
+  """
+  options = {'dtype': _find('dtype', model_config.dtype, DTYPES)}
+  for option in ('dropout', 'stem'):
+    if model_config[option] is not None:
+      options[option] = model_config[option]
+  if model_config.cross_replica_batch_norm:
+    options['axis_name'] = axis_name
+  return create_model(model_config.name, num_classes, **options)
+
+
+def validate(model_config: config_dict.ConfigDict) -> None:
+  """Raises a UserError if `config.model` is wrong."""
+  from_config(model_config, num_classes=1)
+
+
+def init(
+  model: nn.Module, image_shape: tuple[int, int, int], seed: int
+) -> dict[str, Any]:
+  """Returns the variables that a model begins with.
+
+  The shapes are those of `model.init`, the values are drawn by NumPy: alike on
+  every device and machine, and in a second where compiling `model.init` takes
+  ten (DenseNet-121 on two cores).
+
+  Args:
+    model: of this package; see `layers.initial_value`.
+    image_shape: height, width and channels.
+    seed: of the kernels.
+
+  Returns:
+    NumPy arrays, float32: `{'params': ..., 'batch_stats': ...}`.
+
+  Raises:
+    UserError: if the images are too small for the model.
+    ValueError: if it has variables that `layers.initial_value` does not know.
+  """
+  rng = np.random.default_rng(seed)
+  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  variables = jax.eval_shape(
+    functools.partial(model.init, train=False), jax.random.key(0), images
+  )
+  return jax.tree.map_with_path(
+    lambda path, leaf: layers.initial_value(
+      tuple(entry.key for entry in path), leaf.shape, rng
+    ),
+    variables,
+  )

@@ -1,0 +1,200 @@
+"""The layers that the networks share, and how their values begin."""
+
+from collections.abc import Callable
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferjax.errors import UserError
+
+# A batch norm of this name ends a residual branch. Its scale begins at zero,
+# so that each block begins as its shortcut (Goyal et al. 2017, section 5.1).
+LAST_NORM = 'last_norm'
+
+
+def kernel_std(shape: tuple[int, ...]) -> float:
+  """Returns the standard deviation that a kernel of this shape begins with.
+
+  Convolutions `[height, width, in, out]` have that of He et al. 2015 by
+  fan-out, dense layers `[in, out]` that of LeCun et al. 1998 by fan-in.
+  """
+  if len(shape) == 4:
+    height, width, _, features = shape
+    return math.sqrt(2 / (height * width * features))
+  return math.sqrt(1 / shape[0])
+
+
+def kernel_init(
+  key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
+) -> jax.Array:
+  """Draws a kernel from a normal distribution; see `kernel_std`."""
+  return kernel_std(shape) * jax.random.normal(key, shape, dtype)
+
+
+def initial_value(
+  path: tuple[str, ...], shape: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
+  """Returns what the variable at `path` begins with, float32 of this shape.
+
+  These are the initialisers of the layers below once more, in NumPy.
+
+  Raises:
+    ValueError: if the last name on the path is not one that they use.
+  """
+  name = path[-1]
+  if name == 'kernel':
+    values = rng.standard_normal(shape, np.float32)
+    return values * np.float32(kernel_std(shape))
+  if name in ('bias', 'mean') or path[-2:] == (LAST_NORM, 'scale'):
+    return np.zeros(shape, np.float32)
+  if name in ('scale', 'var'):
+    return np.ones(shape, np.float32)
+  raise ValueError(f'no rule for the initial value of {"/".join(path)!r}')
+
+
+def conv(
+  x: jax.Array,
+  features: int,
+  size: int,
+  *,
+  name: str,
+  dtype: Any,
+  stride: int = 1,
+) -> jax.Array:
+  """Applies a square convolution without bias, padded by half its size."""
+  return nn.Conv(
+    features,
+    (size, size),
+    stride,
+    padding=size // 2,
+    use_bias=False,
+    kernel_init=kernel_init,
+    dtype=dtype,
+    name=name,
+  )(x)
+
+
+def batch_norm(
+  x: jax.Array,
+  *,
+  name: str,
+  train: bool,
+  dtype: Any,
+  axis_name: str | None,
+) -> jax.Array:
+  """Applies batch normalisation, computed in float32.
+
+  Momentum is 0.9 as JAX counts it: a running value keeps 0.9 of itself at each
+  step. PyTorch calls the same 0.1. Running variances are biased (divided by n),
+  where PyTorch's are not. Epsilon is 1e-5.
+
+  Args:
+    x: `[batch, height, width, channels]`.
+    name: of the layer.
+    train: whether to use, and remember, the statistics of this batch.
+    dtype: of the result.
+    axis_name: the mapped axis to average the statistics over, or None.
+  """
+  init = nn.initializers
+  normalized = nn.BatchNorm(
+    use_running_average=not train,
+    momentum=0.9,
+    epsilon=1e-5,
+    scale_init=init.zeros if name == LAST_NORM else init.ones,
+    axis_name=axis_name,
+    name=name,
+  )(x.astype(jnp.float32))
+  return normalized.astype(dtype)
+
+
+def dense(x: jax.Array, features: int, *, name: str, dtype: Any) -> jax.Array:
+  """Applies a dense layer with bias to `[batch, channels]`."""
+  return nn.Dense(features, kernel_init=kernel_init, dtype=dtype, name=name)(x)
+
+
+def _windows(x: jax.Array) -> jax.Array:
+  """Cuts 2x2 windows: `[batch, height / 2, 2, width / 2, 2, channels]`.
+
+  An odd last row or column is left out.
+  """
+  batch, height, width, channels = x.shape
+  if min(height, width) < 2:
+    raise UserError(
+      f'a feature map of {height}x{width} cannot be halved: the images are too'
+      " small for this model; take a smaller one, or stem='small'"
+    )
+  x = x[:, : height // 2 * 2, : width // 2 * 2]
+  return x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+  """Takes the maximum of each 2x2 window of `[batch, height, width, channels]`.
+
+  On CPUs the gradient is much faster than that of `nn.max_pool`. It is shared
+  among the largest where those are equal, instead of given to the first: as
+  true a subgradient. After a ReLU most ties are zeros, which pass none on.
+  """
+  return _windows(x).max((2, 4))
+
+
+def average_pool(x: jax.Array) -> jax.Array:
+  """Takes the mean of each 2x2 window of `[batch, height, width, channels]`."""
+  return _windows(x).mean((2, 4))
+
+
+def space_to_depth(x: jax.Array) -> jax.Array:
+  """Moves each 2x2 window's pixels to channels: a quarter of the positions."""
+  windows = jnp.moveaxis(_windows(x), 3, 2)
+  return windows.reshape(*windows.shape[:3], 4 * x.shape[-1])
+
+
+def small_stem(
+  x: jax.Array, width: int, conv: Callable, norm: Callable
+) -> jax.Array:
+  """Starts a network at full resolution, for images of about 48x48."""
+  return nn.relu(norm(conv(x, width, 3, name='stem_conv'), name='stem_norm'))
+
+
+def space_to_depth_stem(
+  x: jax.Array, width: int, conv: Callable, norm: Callable
+) -> jax.Array:
+  """Starts a network at half resolution, all pixels kept, for slow devices."""
+  return small_stem(space_to_depth(x), width, conv, norm)
+
+
+def imagenet_stem(
+  x: jax.Array, width: int, conv: Callable, norm: Callable
+) -> jax.Array:
+  """Starts a network at a quarter of the resolution, for images of 224x224."""
+  x = conv(x, width, 7, stride=2, name='stem_conv')
+  x = nn.relu(norm(x, name='stem_norm'))
+  return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+
+
+STEMS = {
+  'small': small_stem,
+  'space_to_depth': space_to_depth_stem,
+  'imagenet': imagenet_stem,
+}
+
+
+def classify(
+  x: jax.Array, num_classes: int, dropout: float, train: bool
+) -> jax.Array:
+  """Ends a network: dropout and a dense layer in float32.
+
+  Args:
+    x: features `[batch, channels]`.
+    num_classes: how many logits.
+    dropout: the part of the features that is dropped in training.
+    train: whether to drop any.
+
+  Returns:
+    Logits, float32 `[batch, num_classes]`.
+  """
+  x = nn.Dropout(dropout, deterministic=not train)(x)
+  return dense(x, num_classes, name='classifier', dtype=jnp.float32)

@@ -1,0 +1,269 @@
+"""The training and evaluation steps: the only place where one is compiled.
+
+A step is written once, for one device, with collectives over `AXIS`, and then
+spread over all devices by `parallel.spread`. Sums and gradients are reduced
+inside, so that what leaves a step replicated is the same on every device.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import Any
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+from ml_collections import config_dict
+import numpy as np
+import optax
+
+from ferjax import augment, losses, metrics, models, parallel, preprocess
+from ferjax.errors import UserError
+from ferjax.parallel import AXIS
+from ferjax.train_state import TrainState
+
+Batch = dict[str, jax.Array]
+
+
+def validate(config: config_dict.ConfigDict) -> None:
+  """Raises UserError for settings that no step can be made of."""
+  if config.sharding not in parallel.SHARDINGS:
+    raise UserError(
+      f'config.sharding is {config.sharding!r}; have {parallel.SHARDINGS}'
+    )
+  parts = jax.device_count() * config.accumulation_steps
+  if parts < 1 or config.batch_size < 1 or config.batch_size % parts:
+    raise UserError(
+      f'config.batch_size={config.batch_size} cannot be divided over '
+      f'{jax.device_count()} devices in {config.accumulation_steps} '
+      'accumulation steps; give a multiple of '
+      f'{max(parts, jax.device_count())}'
+    )
+  if config.eval_batch_size < 1:
+    raise UserError(
+      f'config.eval_batch_size is {config.eval_batch_size}; give 1 or more'
+    )
+  if not 0.0 <= config.ema_decay < 1.0:
+    raise UserError(
+      f'config.ema_decay is {config.ema_decay}; it lies in [0, 1)'
+    )
+
+
+def init_state(
+  variables: dict[str, Any],
+  optimizer: optax.GradientTransformation,
+  use_ema: bool,
+) -> TrainState:
+  """Returns the state before the first step, on the host's default device.
+
+  Args:
+    variables: of the network, `params` and whatever else it keeps.
+    optimizer: whose state is made for the parameters.
+    use_ema: whether a moving average of the weights is kept.
+  """
+  variables = dict(variables)
+  params = variables.pop('params')
+  return TrainState(
+    step=np.zeros((), np.int32),
+    params=params,
+    model_state=variables,
+    opt_state=optimizer.init(params),
+    ema={'params': params, 'model_state': variables} if use_ema else None,
+  )
+
+
+def make_train_step(
+  config: config_dict.ConfigDict,
+  model: models.Module,
+  optimizer: optax.GradientTransformation,
+  class_weights: np.ndarray,
+) -> Callable[[TrainState, Any, Batch], tuple[TrainState, metrics.Sums]]:
+  """Returns the compiled `step(state, table, batch) -> (state, sums)`.
+
+  The state is donated and comes back replicated. `table` holds the images and
+  labels that live on the devices, or is empty. The batch's leaves are
+  `[devices, steps, n, ...]`: as many steps are made as it holds, one after
+  another. The sums are those of `metrics.batch_sums` over all of it, with
+  `grad_norm` summed over `steps`.
+
+  Args:
+    config: the whole config, validated.
+    model: the network.
+    optimizer: of its parameters.
+    class_weights: float32 `[classes]`.
+  """
+  one_step = functools.partial(
+    _train_step, config, model, optimizer, class_weights
+  )
+  unroll = jax.default_backend() == 'cpu'  # a loop of convolutions crawls
+
+  def steps(
+    state: TrainState, table: Any, batch: Batch
+  ) -> tuple[TrainState, metrics.Sums]:
+    if len(batch['index']) == 1:
+      return one_step(state, table, jax.tree.map(lambda x: x[0], batch))
+    state, sums = lax.scan(
+      lambda state, batch: one_step(state, table, batch),
+      state,
+      batch,
+      unroll=unroll,
+    )
+    return state, jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
+
+  return parallel.spread(steps, config.sharding, (None, None), donate=True)
+
+
+def make_eval_step(
+  config: config_dict.ConfigDict, model: models.Module
+) -> Callable[[Any, Any, Batch], tuple[metrics.Sums, jax.Array]]:
+  """Returns the compiled `step(variables, table, batch)`.
+
+  It gives the sums over the batch, `confusion` among them, and each example's
+  probabilities, float32 `[devices, n, classes]`. The loss is the plain
+  cross-entropy, whatever the training minimises.
+
+  Args:
+    config: the whole config, validated.
+    model: the network.
+  """
+  normalize = preprocess.make_normalize(config.normalization)
+
+  def step(
+    variables: Any, table: Any, batch: Batch
+  ) -> tuple[metrics.Sums, jax.Array]:
+    batch = _take(table, batch)
+    logits = model.apply(
+      {'params': variables['params'], **variables['model_state']},
+      normalize(preprocess.to_float(batch['image'])),
+      train=False,
+    )
+    labels, mask = batch['label'], batch['mask']
+    targets = losses.make_targets(labels, logits.shape[-1], 0.0)
+    sums = metrics.batch_sums(
+      logits, losses.cross_entropy(logits, targets), labels, mask
+    )
+    sums['confusion'] = metrics.confusion(logits, labels, mask)
+    return lax.psum(sums, AXIS), jax.nn.softmax(logits)
+
+  return parallel.spread(step, config.sharding, (None, 0), donate=False)
+
+
+def _train_step(
+  config: config_dict.ConfigDict,
+  model: models.Module,
+  optimizer: optax.GradientTransformation,
+  class_weights: np.ndarray,
+  state: TrainState,
+  table: Any,
+  batch: Batch,
+) -> tuple[TrainState, metrics.Sums]:
+  """One step on one device, over its `[n, ...]` share of the batch."""
+  key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+  image_key, device_key = jax.random.split(key)
+  mix_key, dropout_key = jax.random.split(
+    jax.random.fold_in(device_key, lax.axis_index(AXIS))
+  )
+  batch = _inputs(
+    config, image_key, mix_key, _take(table, batch), class_weights
+  )
+  total_weight = lax.psum(jnp.sum(batch['weight']), AXIS)
+
+  def loss_fn(
+    params: Any, model_state: Any, part: Batch, key: jax.Array
+  ) -> tuple[jax.Array, tuple[Any, metrics.Sums]]:
+    logits, model_state = model.apply(
+      {'params': params, **model_state},
+      part['image'],
+      train=True,
+      mutable=list(model_state),
+      rngs={'dropout': key},
+    )
+    each = losses.cross_entropy(logits, part['target'])
+    sums = metrics.batch_sums(logits, each, part['label'], part['mask'])
+    loss = jnp.sum(each * part['weight']) / total_weight
+    return loss, (model_state, sums)
+
+  def add_part(carry: tuple, inputs: tuple) -> tuple[tuple, None]:
+    model_state, grads, sums = carry
+    more, (model_state, more_sums) = jax.grad(loss_fn, has_aux=True)(
+      state.params, model_state, *inputs
+    )
+    add = functools.partial(jax.tree.map, jnp.add)
+    return (model_state, add(grads, more), add(sums, more_sums)), None
+
+  parts = config.accumulation_steps
+  inputs = (
+    jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch),
+    jax.random.split(dropout_key, parts),
+  )
+  zeros = jax.tree.map(jnp.zeros_like, state.params)
+  no_sums = dict.fromkeys(('loss', 'correct', 'count'), jnp.float32(0))
+  carry = (state.model_state, zeros, no_sums)
+  if parts == 1:
+    carry, _ = add_part(carry, jax.tree.map(lambda x: x[0], inputs))
+  else:
+    carry, _ = lax.scan(
+      add_part, carry, inputs, unroll=jax.default_backend() == 'cpu'
+    )
+  model_state, grads, sums = carry
+  grads, sums = lax.psum((grads, sums), AXIS)
+  # Each device saw other examples, and so has other batch statistics.
+  model_state = lax.pmean(model_state, AXIS)
+  sums |= {'grad_norm': optax.tree.norm(grads), 'steps': jnp.float32(1)}
+  return _update(config, optimizer, state, grads, model_state), sums
+
+
+def _update(
+  config: config_dict.ConfigDict,
+  optimizer: optax.GradientTransformation,
+  state: TrainState,
+  grads: Any,
+  model_state: Any,
+) -> TrainState:
+  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  ema = state.ema
+  if ema is not None:
+    # A young average follows quickly, or it would stay near the first weights.
+    age = state.step.astype(jnp.float32)
+    decay = jnp.minimum(config.ema_decay, (1.0 + age) / (10.0 + age))
+    ema = optax.incremental_update(
+      {'params': params, 'model_state': model_state}, ema, 1.0 - decay
+    )
+  return TrainState(state.step + 1, params, model_state, opt_state, ema)
+
+
+def _inputs(
+  config: config_dict.ConfigDict,
+  key: jax.Array,
+  mix_key: jax.Array,
+  batch: Batch,
+  class_weights: np.ndarray,
+) -> Batch:
+  """Augments one device's images and makes the targets and their weights."""
+  n = len(batch['label'])
+  # By the place in the global batch, so that the number of devices is no
+  # matter.
+  positions = lax.axis_index(AXIS) * n + jnp.arange(n)
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, positions)
+  images = augment.make_augment(config.augment)(
+    keys, preprocess.to_float(batch['image'])
+  )
+  targets = losses.make_targets(
+    batch['label'], len(class_weights), config.loss.label_smoothing
+  )
+  images, targets = augment.make_mix(config.augment)(mix_key, images, targets)
+  return {
+    'image': preprocess.make_normalize(config.normalization)(images),
+    'target': targets,
+    'weight': losses.example_weights(targets, class_weights, batch['mask']),
+    'label': batch['label'],
+    'mask': batch['mask'],
+  }
+
+
+def _take(table: Any, batch: Batch) -> Batch:
+  """Fills in what stayed on the device under `device` placement."""
+  if not table:
+    return batch
+  rows = jnp.maximum(batch['index'], 0)  # padding is -1
+  return batch | {name: values[rows] for name, values in table.items()}

@@ -1,0 +1,31 @@
+"""What a training step reads and writes: arrays only, no functions."""
+
+from typing import Any
+
+import flax.struct
+
+
+@flax.struct.dataclass
+class TrainState:
+  """The whole state of a training.
+
+  Attributes:
+    step: int32 scalar, the number of steps made.
+    params: float32 parameters of the network.
+    model_state: its other variables, such as batch statistics.
+    opt_state: of the optimiser, its step count included.
+    ema: moving averages, `{'params': ..., 'model_state': ...}`, or None.
+  """
+
+  step: Any
+  params: Any
+  model_state: Any
+  opt_state: Any
+  ema: Any = None
+
+  @property
+  def variables(self) -> dict[str, Any]:
+    """The weights that count: the moving average where there is one."""
+    if self.ema is not None:
+      return self.ema
+    return {'params': self.params, 'model_state': self.model_state}

@@ -1,0 +1,111 @@
+"""The folder of a run: what it says of itself, and who may go on in it."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from ml_collections import config_dict
+
+from ferjax import config as config_lib
+from ferjax.errors import UserError
+
+CONFIG = 'config.json'
+DATASET = 'dataset.json'
+
+
+def create(workdir: pathlib.Path) -> None:
+  """Makes the folder and sees that files can be written there.
+
+  Raises:
+    UserError: when they cannot.
+  """
+  probe = workdir / f'.write-test-{os.getpid()}'
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    probe.touch()
+    probe.unlink()
+  except OSError as error:
+    raise UserError(
+      f'cannot write to the workdir {workdir} ({error.strerror}); give '
+      'another --workdir'
+    ) from error
+
+
+def claim(
+  workdir: pathlib.Path,
+  config: config_dict.ConfigDict,
+  dataset: dict[str, Any],
+) -> None:
+  """Writes what the run is, or checks that it is the same run as before.
+
+  Args:
+    workdir: an existing folder.
+    config: the whole config.
+    dataset: of `Dataset.describe`.
+
+  Raises:
+    UserError: when the folder holds another run; the fields are named.
+  """
+  if (workdir / CONFIG).exists():
+    changes = config_lib.differences(read_config(workdir), config)
+    changes += _dataset_changes(read_dataset(workdir), dataset)
+    if changes:
+      raise UserError(
+        f'{workdir} holds a run that differs in '
+        + '; '.join(changes)
+        + '. Give another --workdir, or undo the change to resume'
+      )
+  _write(workdir / DATASET, json.dumps(dataset, indent=2) + '\n')
+  _write(workdir / CONFIG, config_lib.to_json(config))
+
+
+def read_config(workdir: pathlib.Path) -> config_dict.ConfigDict:
+  """Returns the config of the run in `workdir`."""
+  text = _read(workdir / CONFIG)
+  try:
+    return config_lib.from_json(text)
+  except (ValueError, KeyError, AttributeError, TypeError) as error:
+    raise UserError(f'{workdir / CONFIG} is not a config: {error}') from error
+
+
+def read_dataset(workdir: pathlib.Path) -> dict[str, Any]:
+  """Returns what the run in `workdir` knows of its data."""
+  try:
+    return json.loads(_read(workdir / DATASET))
+  except ValueError as error:
+    raise UserError(f'{workdir / DATASET} is not JSON: {error}') from error
+
+
+def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+  changes = [
+    f'dataset {field}: {old.get(field)}, now {new[field]}'
+    for field in ('name', 'class_names', 'image_shape')
+    if old.get(field) != new[field]
+  ]
+  for name, split in new['splits'].items():
+    before = old.get('splits', {}).get(name, {})
+    if before.get('content_hash') != split['content_hash']:
+      changes.append(
+        f'dataset {name}: {before.get("num_examples")} examples of content '
+        f'{before.get("content_hash")}, now {split["num_examples"]} of '
+        f'{split["content_hash"]}'
+      )
+  return changes
+
+
+def _read(path: pathlib.Path) -> str:
+  try:
+    return path.read_text()
+  except OSError as error:
+    raise UserError(
+      f'{path} cannot be read ({error.strerror}); is {path.parent} the '
+      '--workdir of a training?'
+    ) from error
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+  # Whole or not at all, whenever the process is killed.
+  partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
+  partial.write_text(text)
+  partial.replace(path)

@@ -1,0 +1,69 @@
+"""What every test runs under: four virtual devices and strict promotion."""
+
+import os
+import pathlib
+
+# Before anything imports jax.
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=4'
+)
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+
+from absl import flags
+import jax
+import numpy as np
+import pytest
+
+from ferjax import config as config_lib
+
+jax.config.update('jax_numpy_dtype_promotion', 'strict')
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+flags.FLAGS.mark_as_parsed()  # grain reads its own flags
+
+ROOT = pathlib.Path(__file__).parent.parent
+REAL_DATA = ROOT.parent / 'shared' / 'data'
+
+
+def pytest_collection_modifyitems(items):
+  for item in items:
+    if item.get_closest_marker('real_data') and not REAL_DATA.exists():
+      item.add_marker(pytest.mark.skip(reason=f'no {REAL_DATA}'))
+
+
+@pytest.fixture(scope='session')
+def data_dir(tmp_path_factory):
+  """A prepared `fer2013` of drawn faces: 84 train, 28 validation, 28 test."""
+  from ferjax.data import fer2013, raw, records, synthetic
+
+  folder = tmp_path_factory.mktemp('data')
+  labels = np.arange(140) % 7
+  images = synthetic.draw_faces(labels, seed=0).reshape(140, -1)
+  usages = ['Training'] * 84 + ['PublicTest'] * 28 + ['PrivateTest'] * 28
+  lines = ['emotion,pixels,Usage'] + [
+    f'{label},{" ".join(map(str, image))},{usage}'
+    for label, image, usage in zip(labels, images, usages, strict=True)
+  ]
+  (folder / 'fer2013.csv').write_text('\n'.join(lines))
+  faces = fer2013.read(
+    folder / 'fer2013.csv', raw.BadRows(skip=False), lambda part: None
+  )
+  records.write(faces, str(folder), False, lambda part: None)
+  return str(folder)
+
+
+@pytest.fixture
+def small_config(data_dir):
+  """A training of a few seconds: `simple_cnn`, 30 steps of 16 faces."""
+  config = config_lib.default_config()
+  config.data.dir = data_dir
+  config.model.name = 'simple_cnn'
+  config.batch_size = 16
+  config.eval_batch_size = 16
+  config.num_steps = 30
+  config.log_every_steps = 5
+  config.eval_every_epochs = 0.0
+  config.eval_every_steps = 10
+  config.checkpoint_every_epochs = 0.0
+  config.checkpoint_every_steps = 10
+  config.optimizer.learning_rate = 0.02
+  return config

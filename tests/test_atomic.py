@@ -1,0 +1,86 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ferjax.data import atomic
+from ferjax.errors import UserError
+
+# Begins a folder, says so, and waits to be killed.
+WRITER = """
+import pathlib, sys, time
+from ferjax.data import atomic
+with atomic.folder(pathlib.Path(sys.argv[1]), overwrite=True) as workspace:
+  (workspace / atomic.RESULT).mkdir()
+  (workspace / atomic.RESULT / 'half').touch()
+  print('begun', flush=True)
+  time.sleep(60)
+"""
+
+
+def make(target, content, overwrite=False):
+  with atomic.folder(target, overwrite) as workspace:
+    assert list(workspace.iterdir()) == []
+    (workspace / atomic.RESULT).mkdir()
+    (workspace / atomic.RESULT / 'file').write_text(content)
+
+
+def test_a_folder_is_made_and_only_replaced_on_demand(tmp_path):
+  target = tmp_path / 'a' / 'b'
+  make(target, 'old')
+  assert (target / 'file').read_text() == 'old'
+  with pytest.raises(UserError, match='--overwrite'):
+    make(target, 'new')
+  make(target, 'new', overwrite=True)
+  assert (target / 'file').read_text() == 'new'
+  assert [path.name for path in target.parent.iterdir()] == ['b']
+
+
+def test_an_error_leaves_what_was_there(tmp_path):
+  make(tmp_path / 'b', 'old')
+
+  def fail():
+    with atomic.folder(tmp_path / 'b', overwrite=True) as workspace:
+      (workspace / atomic.RESULT).mkdir()
+      raise OSError(28, 'No space left on device')
+
+  with pytest.raises(UserError, match='No space left'):
+    fail()
+  assert (tmp_path / 'b' / 'file').read_text() == 'old'
+  assert [path.name for path in tmp_path.iterdir()] == ['b']
+
+
+def test_a_killed_writer_leaves_nothing_and_is_cleaned_up(tmp_path):
+  target = tmp_path / 'b'
+  make(target, 'old')
+  writer = subprocess.Popen(
+    [sys.executable, '-c', WRITER, target], stdout=subprocess.PIPE, text=True
+  )
+  with writer:
+    assert writer.stdout.readline() == 'begun\n'
+    with pytest.raises(UserError, match='another process'):
+      make(target, 'new', overwrite=True)
+    writer.kill()
+  assert (target / 'file').read_text() == 'old'
+  make(target, 'new', overwrite=True)
+  assert (target / 'file').read_text() == 'new'
+  assert [path.name for path in tmp_path.iterdir()] == ['b']
+
+
+def test_a_writer_killed_while_replacing_loses_nothing(tmp_path, monkeypatch):
+  target = tmp_path / 'b'
+  make(target, 'old')
+  target.rename(tmp_path / '.replaced')  # the state between two renames
+  with pytest.raises(UserError, match='--overwrite'):
+    atomic.check(target, overwrite=False)
+  assert (target / 'file').read_text() == 'old'
+
+
+def test_where_nothing_can_be_written_is_told(tmp_path, monkeypatch):
+  (tmp_path / 'file').touch()
+  with pytest.raises(UserError, match='cannot make'):
+    atomic.check(tmp_path / 'file' / 'name' / 'b', overwrite=False)
+  monkeypatch.setattr(os, 'access', lambda path, mode: False)
+  with pytest.raises(UserError, match='read-only'):
+    atomic.check(tmp_path / 'b', overwrite=False)

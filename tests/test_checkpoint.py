@@ -1,0 +1,132 @@
+"""What is saved comes back, the best stays, and damage is survived."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ferjax import parallel, steps
+from ferjax.checkpoint import Checkpoints
+from ferjax.errors import UserError
+
+
+def make_state(step=0, use_ema=False):
+  rng = np.random.default_rng(step)
+  variables = {
+    'params': {'dense': {'kernel': rng.random((30, 4), np.float32)}},
+    'batch_stats': {'norm': {'mean': rng.random(4, np.float32)}},
+  }
+  state = steps.init_state(variables, optax.sgd(0.1, momentum=0.9), use_ema)
+  if use_ema:
+    state = state.replace(ema=jax.tree.map(lambda x: x + 1, state.ema))
+  return parallel.replicate(state.replace(step=np.int32(step)))
+
+
+def save(workdir, accuracies, **options):
+  with Checkpoints(workdir, **options) as checkpoints:
+    for step, accuracy in accuracies.items():
+      metrics = None if accuracy is None else {'val/accuracy': accuracy}
+      checkpoints.save(make_state(step), metrics)
+    checkpoints.wait()
+    return checkpoints.steps(), checkpoints.best_step()
+
+
+def damage(workdir, step):
+  for path in (workdir / 'checkpoints' / str(step) / 'model').rglob('d/*'):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize('use_ema', [False, True])
+def test_round_trip(tmp_path, use_ema):
+  state = make_state(7, use_ema)
+  with Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(state)
+  with Checkpoints(tmp_path) as checkpoints:
+    restored, complaints = checkpoints.restore_latest(make_state(0, use_ema))
+    step, variables = checkpoints.restore_model('latest', state.variables)
+  assert restored.next_index == step == 7
+  assert not complaints
+  jax.tree.map(np.testing.assert_array_equal, restored.state, state)
+  jax.tree.map(np.testing.assert_array_equal, variables, state.variables)
+  assert len(jax.tree.leaves(restored.state)[0].sharding.device_set) == 4
+
+
+def test_latest_and_best_are_kept(tmp_path):
+  accuracies = {10: 0.5, 20: 0.7, 30: None, 40: 0.6, 50: 0.65}
+  assert save(tmp_path, accuracies) == ([20, 40, 50], 20)
+  with Checkpoints(tmp_path) as checkpoints:
+    assert checkpoints.best_accuracy() == 0.7
+    variables = make_state().variables
+    for which, step in (('best', 20), ('latest', 50), ('40', 40)):
+      found, weights = checkpoints.restore_model(which, variables)
+      assert found == step
+      jax.tree.map(
+        np.testing.assert_array_equal, weights, make_state(step).variables
+      )
+
+
+def test_config_is_in_every_checkpoint(tmp_path):
+  save(tmp_path, {5: None}, config={'seed': 3})
+  stored = tmp_path / 'checkpoints' / '5' / 'config' / 'metadata'
+  assert '"seed"' in stored.read_text()
+
+
+def test_nothing_saved_yet(tmp_path):
+  with Checkpoints(tmp_path) as checkpoints:
+    assert checkpoints.restore_latest(make_state()) == (None, [])
+    assert checkpoints.best_accuracy() == -1
+    with pytest.raises(UserError, match='no checkpoint yet'):
+      checkpoints.restore_model('best', make_state().variables)
+
+
+@pytest.mark.parametrize(
+  ('which', 'words'),
+  [
+    ('best', 'no validated checkpoint'),
+    ('7', r"no checkpoint '7'; have best, latest, \[5\]"),
+    ('newest', 'no checkpoint'),
+  ],
+)
+def test_unknown_checkpoint(tmp_path, which, words):
+  save(tmp_path, {5: None})
+  with (
+    Checkpoints(tmp_path) as checkpoints,
+    pytest.raises(UserError, match=words),
+  ):
+    checkpoints.restore_model(which, make_state().variables)
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+@pytest.mark.filterwarnings(
+  'ignore::pytest.PytestUnhandledThreadExceptionWarning'
+)
+def test_damaged_newest_is_set_aside_and_the_one_before_used(tmp_path):
+  save(tmp_path, {10: 0.5, 20: 0.6})
+  damage(tmp_path, 20)
+  with Checkpoints(tmp_path) as checkpoints:
+    with pytest.raises(UserError, match=r'20 .* damaged .* \[10\]'):
+      checkpoints.restore_model('latest', make_state().variables)
+    restored, (complaint,) = checkpoints.restore_latest(make_state())
+    assert restored.next_index == 10
+    assert 'checkpoint 20 is damaged' in complaint
+    assert (tmp_path / 'checkpoints-unreadable' / '20' / 'model').exists()
+    checkpoints.save(make_state(20))  # the step is free again
+    checkpoints.wait()
+    assert checkpoints.steps() == [10, 20]
+
+
+def test_saving_does_not_see_later_changes(tmp_path):
+  """The save runs behind a step that donates the state's memory."""
+  state = make_state(3)
+  before = jax.device_get(state)
+  change = jax.jit(
+    lambda tree: jax.tree.map(lambda x: x + jnp.ones((), x.dtype), tree),
+    donate_argnums=0,
+  )
+  with Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(state)
+    jax.block_until_ready(change(state))
+    checkpoints.wait()
+    restored, _ = checkpoints.restore_latest(make_state())
+  jax.tree.map(np.testing.assert_array_equal, restored.state, before)

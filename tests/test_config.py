@@ -1,0 +1,61 @@
+"""Settings: defaults, arguments, and what makes a run another."""
+
+import pytest
+
+from ferjax import config as config_lib
+from ferjax.errors import UserError
+
+
+def test_argument_keeps_the_types_of_the_defaults():
+  given = config_lib.parse_argument('depth=50', depth=18, dataset='fer2013')
+  assert given.to_dict() == {'depth': 50, 'dataset': 'fer2013'}
+  assert config_lib.parse_argument('', depth=18).depth == 18
+
+
+@pytest.mark.parametrize('text', ['width=3', 'depth', 'depth=deep'])
+def test_bad_argument_is_named(text):
+  with pytest.raises(UserError, match='config argument') as error:
+    config_lib.parse_argument(text, depth=18)
+  assert 'depth' in str(error.value)
+
+
+def test_json_round_trip_keeps_tuples_and_types():
+  config = config_lib.default_config()
+  config.schedule.decay_at = (0.25, 0.5)
+  config.model.dropout = 0.25
+  other = config_lib.from_json(config_lib.to_json(config))
+  assert other.to_dict() == config.to_dict()
+  assert other.is_locked
+
+
+def test_differences_name_what_changes_the_result_and_nothing_else():
+  old = config_lib.default_config()
+  new = config_lib.default_config()
+  new.log_every_steps = 7
+  new.data.dir = '/elsewhere'
+  assert config_lib.differences(old, new) == []
+  new.model.name = 'resnet18'
+  new.seed = 5
+  assert config_lib.differences(old, new) == [
+    "model.name: 'densenet_small', now 'resnet18'",
+    'seed: 0, now 5',
+  ]
+
+
+def test_free_fields_exist():
+  for field in config_lib.FREE_FIELDS:
+    config_lib.check_field(field)
+
+
+@pytest.mark.parametrize('path', ['bach_size', 'data.nmae', 'seed.x'])
+def test_unknown_field_is_answered_with_the_known_ones(path):
+  with pytest.raises(UserError, match='has no field') as error:
+    config_lib.check_field(path)
+  known = {'bach_size': 'batch_size', 'data.nmae': 'name', 'seed.x': 'none'}
+  assert known[path] in str(error.value)
+
+
+def test_run_name_of_a_config_file():
+  assert config_lib.name_of('configs/resnet.py') == 'resnet'
+  name = config_lib.name_of('a/b.py:depth=50,dataset=ckplus')
+  assert name == 'b-depth=50,dataset=ckplus'

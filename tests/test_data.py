@@ -1,0 +1,114 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ferjax import data
+from ferjax.config import default_config
+from ferjax.data import records
+from ferjax.data.dataset import CLASS_NAMES, Dataset, Split
+from ferjax.data.raw import Raw
+from ferjax.errors import UserError
+
+
+def make_config(data_dir='', **fields):
+  config = default_config().data
+  config.dir = str(data_dir)
+  config.update(fields)
+  return config
+
+
+def make_split(num_examples):
+  rng = np.random.default_rng(num_examples)
+  return Split(
+    images=rng.integers(0, 256, (num_examples, 48, 48, 1), np.uint8),
+    labels=np.arange(num_examples, dtype=np.int32) % 7,
+    index=np.arange(num_examples),
+  )
+
+
+def prepare(data_dir, name, splits, columns=None, missing=None):
+  class_names = CLASS_NAMES[:7]
+  dataset = Dataset(name, class_names, splits, 'drawn', ('a note',))
+  raw = Raw(dataset, {}, missing or {}, (), columns or {})
+  records.write(raw, str(data_dir), False, lambda part: None)
+
+
+def test_prepared_splits_are_loaded(tmp_path):
+  splits = {'train': make_split(9), 'validation': make_split(5)}
+  missing = {'test': 'PrivateTest was not in the source files'}
+  prepare(tmp_path, 'fer2013', splits, missing=missing)
+  config = make_config(tmp_path, name='fer2013')
+  dataset = data.load_dataset(config, ['validation', 'train'])
+  assert tuple(dataset.splits) == ('validation', 'train')
+  for name, split in dataset.splits.items():
+    assert split.content_hash() == splits[name].content_hash()
+  assert (dataset.name, dataset.source) == ('fer2013', 'drawn')
+  assert dataset.notes == ('a note',)
+  with pytest.raises(UserError) as error:
+    data.load_dataset(config, ['train', 'test'])
+  assert str(error.value) == (
+    f"fer2013 as prepared in {tmp_path} has no 'test' split (it has train,"
+    ' validation): PrivateTest was not in the source files'
+  )
+
+
+@pytest.mark.parametrize('fold', [0, 4, 9])
+def test_folds_of_ckplus_hold_the_right_subjects(tmp_path, fold):
+  numbers = np.random.default_rng(0).permutation(np.arange(60) % 23)
+  subjects = np.array([f'S{number:03}' for number in numbers])
+  full = make_split(60)
+  prepare(tmp_path, 'ckplus', {'full': full}, {'full': {'subject': subjects}})
+  config = make_config(tmp_path, name='ckplus', fold=fold)
+  dataset = data.load_dataset(config, ['train', 'validation', 'test'])
+  own = {'test': [fold], 'validation': [(fold + 1) % 10]}
+  own['train'] = set(range(10)) - {fold, (fold + 1) % 10}
+  for name, split in dataset.splits.items():
+    rows = [row for row in range(60) if numbers[row] % 10 in own[name]]
+    np.testing.assert_array_equal(split.index, rows)
+    np.testing.assert_array_equal(split.images, full.images[rows])
+    np.testing.assert_array_equal(split.labels, full.labels[rows])
+  assert dataset.notes[0] == 'a note'
+  assert f'test is fold {fold} of 10' in dataset.notes[1]
+  with pytest.raises(UserError, match="has no 'full' split"):
+    data.load_dataset(config, ['full'])
+
+
+def test_synthetic_faces_need_no_files():
+  dataset = data.load_dataset(make_config(name='synthetic'), ['validation'])
+  assert dataset.name == 'synthetic'
+  assert tuple(dataset.splits) == ('validation',)
+
+
+@pytest.mark.parametrize('name', ['fer2013', 'ckplus'])
+def test_what_is_not_prepared_is_explained(tmp_path, name):
+  with pytest.raises(UserError) as error:
+    data.load_dataset(make_config(tmp_path, name=name), ['train'])
+  message = str(error.value)
+  assert f'{tmp_path}/{name}' in message
+  assert f'python -m ferjax.prepare --dataset={name}' in message
+  assert 'kaggle.com' in message
+  assert 'dataset=synthetic' in message
+
+
+@pytest.mark.parametrize(
+  ('fields', 'words'),
+  [
+    ({'name': 'fer2031'}, 'synthetic, fer2013, ckplus'),
+    ({'name': 'ckplus', 'fold': 10}, 'config.data.fold is 10'),
+    ({'name': 'ckplus', 'fold': -1}, 'config.data.fold is -1'),
+    ({'seed': -1}, 'config.data.seed is -1'),
+  ],
+)
+def test_wrong_settings_are_named(fields, words):
+  with pytest.raises(UserError, match=words):
+    data.validate(make_config(**fields))
+
+
+def test_the_door_opens_without_tensorflow_datasets():
+  code = (
+    'import sys, ferjax.data;'
+    'sys.exit({"tensorflow_datasets", "jax"} & set(sys.modules) != set())'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True)

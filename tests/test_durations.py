@@ -1,0 +1,54 @@
+"""Durations become steps; ambiguous or impossible ones are named."""
+
+import pytest
+
+from ferjax import durations
+from ferjax.config import default_config
+from ferjax.errors import UserError
+
+
+@pytest.mark.parametrize(
+  ('changes', 'steps'),
+  [
+    ({'num_steps': 7}, 7),
+    ({'num_epochs': 1.5}, 15),
+    ({'num_examples': 260}, 3),
+    ({'num_epochs': 0.001}, 1),  # a duration that is given is never nothing
+    ({}, 0),
+  ],
+)
+def test_durations_become_steps(changes, steps):
+  config = default_config()
+  config.update(changes)
+  assert durations.in_steps(config, 'num', 1000, 100) == steps
+
+
+def test_a_duration_given_twice_is_an_error():
+  config = default_config()
+  config.update({'num_steps': 5, 'num_epochs': 2.0})
+  with pytest.raises(UserError, match=r'num_steps=5 and num_epochs=2\.0'):
+    durations.resolve(config, 100)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'words'),
+  [
+    ({}, 'no length'),
+    ({'num_steps': -3}, 'negative'),
+    ({'num_steps': 5, 'schedule': {'warmup_steps': 9}}, 'warm-up of 9 steps'),
+  ],
+)
+def test_bad_durations(changes, words):
+  config = default_config()
+  config.update(changes)
+  with pytest.raises(UserError, match=words):
+    durations.resolve(config, 100)
+
+
+def test_what_is_due():
+  all_five = durations.Durations(
+    num_steps=10, warmup_steps=0, log_every=1, eval_every=4, checkpoint_every=0
+  )
+  assert all_five.due(3) == {'log'}
+  assert all_five.due(8) == {'log', 'eval'}
+  assert all_five.due(10) == {'log', 'eval', 'checkpoint'}

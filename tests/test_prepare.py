@@ -1,0 +1,113 @@
+import subprocess
+import sys
+
+from absl.testing import flagsaver
+import numpy as np
+import pytest
+
+from ferjax import data, prepare
+from ferjax.config import default_config
+from ferjax.data import fer2013
+from ferjax.errors import UserError
+
+
+def write_csv(path, num_rows=30, bad_rows=0):
+  pixels = np.random.default_rng(0).integers(0, 256, (num_rows, 2304))
+  lines = ['emotion,pixels,Usage']
+  for i, row in enumerate(pixels):
+    usage = 'PublicTest' if i % 3 == 2 else 'Training'
+    lines.append(f'{i % 7},{" ".join(map(str, row))},{usage}')
+  lines += ['9,1 2 3,Training'] * bad_rows
+  path.write_text('\n'.join(lines))
+  return path
+
+
+def run(tmp_path, source, **flags):
+  flags = {'dataset': 'fer2013', 'data_dir': str(tmp_path / 'data'), **flags}
+  with flagsaver.flagsaver(source=str(source), **flags):
+    prepare.main(['prepare'])
+
+
+def load(tmp_path):
+  config = default_config().data
+  config.dir = str(tmp_path / 'data')
+  return data.load_dataset(config, ['train', 'validation'])
+
+
+def rows_of_table(text):
+  return [line.split() for line in text.splitlines()]
+
+
+def test_it_prepares_and_prints_every_count(tmp_path, capsys, monkeypatch):
+  published = {
+    'train': (4, 3, 2, 3, 3, 2, 3),
+    'validation': (1, 2, 2, 1, 1, 2, 2),
+  }
+  monkeypatch.setattr(fer2013, 'PUBLISHED', published)
+  run(tmp_path, write_csv(tmp_path / 'fer2013.csv'))
+  output = capsys.readouterr().out
+  dataset = load(tmp_path)
+  assert [len(split) for split in dataset.splits.values()] == [20, 10]
+  table = rows_of_table(output)
+  assert ['class', 'train', 'validation'] in table
+  assert ['angry', '4', '1'] in table
+  assert ['neutral', '3', '1', '(published', '2)'] in table
+  assert ['all', '20', '10', '(published', '11)'] in table
+  assert 'differ from the published ones in validation' in output
+  assert 'no test split: PrivateTest was not in the source' in output
+  assert 'written to' in output
+
+
+def test_bad_rows_are_counted_and_listed(tmp_path, capsys):
+  source = write_csv(tmp_path / 'fer2013.csv', bad_rows=23)
+  with pytest.raises(UserError, match=r'fer2013\.csv, line 32: emotion'):
+    run(tmp_path, source)
+  run(tmp_path, source, skip_bad_rows=True)
+  output = capsys.readouterr().out
+  assert 'note: bad rows of the source left out: 23' in output
+  assert f"left out: {source}, line 32: emotion '9' is not" in output
+  assert 'left out: 3 more' in output
+  assert 'left out: 23' in load(tmp_path).notes[0]
+
+
+def test_nothing_is_read_for_a_target_that_is_there(tmp_path):
+  source = write_csv(tmp_path / 'fer2013.csv')
+  run(tmp_path, source)
+  before = load(tmp_path).describe()
+  with pytest.raises(UserError, match='already prepared; --overwrite'):
+    run(tmp_path, tmp_path / 'nothing')
+  with pytest.raises(UserError, match='no such file'):
+    run(tmp_path, tmp_path / 'nothing', overwrite=True)
+  assert load(tmp_path).describe() == before
+  run(tmp_path, write_csv(source, num_rows=40), overwrite=True)
+  assert load(tmp_path).describe() != before
+
+
+@pytest.mark.parametrize(
+  ('flags', 'words'),
+  [
+    ({'dataset': 'fer'}, '--dataset=fer: must be one of fer2013, ckplus'),
+    ({'dataset': None}, '--dataset=: must be one of'),
+    ({'source': ''}, '--source=PATH is missing'),
+    ({'data_dir': '/dev/null/data'}, 'cannot make /dev/null'),
+  ],
+)
+def test_wrong_flags_are_named(tmp_path, flags, words):
+  with pytest.raises(UserError, match=words):
+    run(tmp_path, **{'source': tmp_path, **flags})
+
+
+def test_the_command_fails_in_one_line(tmp_path):
+  (tmp_path / 'fer2013.csv').touch()
+  command = [sys.executable, '-m', 'ferjax.prepare', '--dataset=fer2013']
+  command += [f'--source={tmp_path}', f'--data_dir={tmp_path}/data']
+  result = subprocess.run(command, capture_output=True, text=True)
+  assert result.returncode == 2
+  assert result.stdout == ''
+  assert result.stderr == f'error: {tmp_path}/fer2013.csv: the file is empty\n'
+
+
+def test_help_is_quick_and_names_the_flags():
+  command = [sys.executable, '-m', 'ferjax.prepare', '--help']
+  result = subprocess.run(command, capture_output=True, text=True)
+  assert '--skip_bad_rows' in result.stdout.replace('--[no]', '--')

@@ -1,0 +1,92 @@
+import numpy as np
+import PIL.Image
+import pytest
+
+from ferjax.data import raw
+from ferjax.errors import UserError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, 2304)
+
+
+def text(pixels):
+  return ' '.join(map(str, pixels))
+
+
+def with_pixel(word):
+  words = text(PIXELS).split()
+  words[6] = word
+  return ' '.join(words)
+
+
+def test_pixels_are_those_of_the_text():
+  parsed = raw.parse_pixels(text(PIXELS))
+  assert parsed.dtype == np.uint8
+  np.testing.assert_array_equal(parsed, PIXELS)
+
+
+@pytest.mark.filterwarnings('error::DeprecationWarning')
+@pytest.mark.parametrize(
+  'word', ['256', '-1', 'x', '7x', '1.5', '4294967297', '9' * 30, 'nan']
+)
+def test_a_bad_pixel_is_named(word):
+  with pytest.raises(raw.BadRow, match='pixel 7 is'):
+    raw.parse_pixels(with_pixel(word))
+
+
+@pytest.mark.parametrize('count', [0, 1, 2303, 2305])
+def test_another_number_of_pixels_is_told(count):
+  with pytest.raises(raw.BadRow, match=f'{count:,} pixels instead of 2,304'):
+    raw.parse_pixels(text(np.resize(PIXELS, count)))
+
+
+def test_an_image_is_read_exactly(tmp_path):
+  image = PIXELS.astype(np.uint8).reshape(48, 48)
+  PIL.Image.fromarray(image).save(tmp_path / 'grey.png')
+  PIL.Image.fromarray(np.stack([image] * 3, -1)).save(tmp_path / 'rgb.png')
+  np.testing.assert_array_equal(raw.read_image(tmp_path / 'grey.png'), image)
+  np.testing.assert_array_equal(raw.read_image(tmp_path / 'rgb.png'), image)
+
+
+def test_what_is_no_image_of_the_right_size_is_a_bad_row(tmp_path):
+  PIL.Image.new('L', (64, 48)).save(tmp_path / 'large.png')
+  with pytest.raises(raw.BadRow, match='64x48 pixels instead of 48x48'):
+    raw.read_image(tmp_path / 'large.png')
+  (tmp_path / 'text.png').write_text('hello')
+  with pytest.raises(raw.BadRow, match='not an image'):
+    raw.read_image(tmp_path / 'text.png')
+  PIL.Image.new('I;16', (48, 48)).save(tmp_path / 'deep.png')
+  with pytest.raises(raw.BadRow, match='I;16'):
+    raw.read_image(tmp_path / 'deep.png')
+  noise = PIXELS.astype(np.uint8).reshape(48, 48)
+  PIL.Image.fromarray(noise).save(tmp_path / 'cut.png')
+  data = (tmp_path / 'cut.png').read_bytes()
+  (tmp_path / 'cut.png').write_bytes(data[: len(data) // 2])
+  with pytest.raises(raw.BadRow, match='broken image'):
+    raw.read_image(tmp_path / 'cut.png')
+
+
+def test_bad_rows_stop_or_are_kept():
+  with pytest.raises(UserError, match='file, line 3: odd'):
+    raw.BadRows().add('file, line 3', raw.BadRow('odd'))
+  bad_rows = raw.BadRows(skip=True)
+  assert bad_rows.notes() == ()
+  bad_rows.add('file, line 3', raw.BadRow('odd'))
+  assert bad_rows.skipped == ['file, line 3: odd']
+  assert bad_rows.notes()[0].endswith('left out: 1')
+
+
+def test_only_class_folders_lie_among_class_folders(tmp_path):
+  (tmp_path / 'happy').mkdir()
+  (tmp_path / 'happy' / '.hidden').touch()
+  (tmp_path / 'happy' / 'b.png').touch()
+  (tmp_path / 'happy' / 'a.png').touch()
+  bad_rows = raw.BadRows()
+  ((name, paths),) = raw.class_folders(tmp_path, ['happy', 'sad'], bad_rows)
+  assert name == 'happy'
+  assert [path.name for path in paths] == ['a.png', 'b.png']
+  (tmp_path / 'stray.png').touch()
+  with pytest.raises(UserError, match=r'stray\.png: in no class folder'):
+    raw.class_folders(tmp_path, ['happy'], bad_rows)
+  (tmp_path / 'angst').mkdir()
+  with pytest.raises(UserError, match='angst: not a class folder'):
+    raw.class_folders(tmp_path, ['happy'], raw.BadRows(skip=True))

@@ -1,0 +1,128 @@
+import json
+import socket
+
+from etils import epath
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from ferjax.data import records
+from ferjax.data.dataset import Dataset, Split
+from ferjax.data.raw import Raw
+from ferjax.errors import UserError
+
+
+def make_raw(seed=0, num_examples=30):
+  """Draws two splits; the rows of the source are neither dense nor shared."""
+  rng = np.random.default_rng(seed)
+  splits = {
+    name: Split(
+      images=rng.integers(0, 256, (num_examples, 48, 48, 1), np.uint8),
+      labels=rng.integers(0, 3, num_examples, np.int32),
+      index=first + 3 * np.arange(num_examples),
+    )
+    for name, first in (('train', 5), ('validation', 1000))
+  }
+  columns = {
+    name: {
+      'subject': np.array([f'S{i:03}' for i in range(num_examples)]),
+      'frame': np.arange(num_examples) * 7,
+    }
+    for name in splits
+  }
+  dataset = Dataset('faces', ('a', 'b', 'c'), splits, 'drawn', ('a note',))
+  return Raw(dataset, {}, {'test': 'never made'}, ('line 3: odd',), columns)
+
+
+def write(raw, data_dir, overwrite=False):
+  parts = []
+  records.write(raw, str(data_dir), overwrite, parts.append)
+  assert parts[-1] == 1.0
+
+
+def open_prepared(data_dir):
+  return records.Prepared(records.find(str(data_dir), 'faces'))
+
+
+def test_what_is_written_is_read_back(tmp_path, monkeypatch, capfd):
+  monkeypatch.setattr(socket.socket, 'connect', None)  # no network, ever
+  raw = make_raw()
+  write(raw, tmp_path)
+  prepared = open_prepared(tmp_path)
+  assert prepared.split_names == ('train', 'validation')
+  assert prepared.class_names == ('a', 'b', 'c')
+  assert prepared.source == 'drawn'
+  assert prepared.notes == ('a note',)
+  assert prepared.missing == {'test': 'never made'}
+  for name, split in raw.dataset.splits.items():
+    result, columns = prepared.read(name, ('subject', 'frame'))
+    assert result.content_hash() == split.content_hash()
+    np.testing.assert_array_equal(result.index, split.index)
+    for column, values in raw.columns[name].items():
+      np.testing.assert_array_equal(columns[column], values)
+      assert columns[column].dtype.kind == values.dtype.kind
+  metadata = json.loads((prepared.path / 'metadata.json').read_text())
+  assert metadata['skipped'] == ['line 3: odd']
+  assert capfd.readouterr() == ('', '')
+
+
+def test_reading_in_chunks_changes_nothing(tmp_path, monkeypatch):
+  raw = make_raw()
+  write(raw, tmp_path)
+  monkeypatch.setattr(records, '_CHUNK', 7)
+  split, _ = open_prepared(tmp_path).read('train')
+  assert split.content_hash() == raw.dataset.splits['train'].content_hash()
+
+
+def test_tensorflow_datasets_reads_the_files_by_name(tmp_path):
+  write(make_raw(), tmp_path)
+  source = tfds.data_source('faces', split='train[:50%]', data_dir=tmp_path)
+  assert len(source) == 15
+  assert source[0]['image'].shape == (48, 48, 1)
+
+
+def test_a_prepared_set_is_replaced_only_on_demand(tmp_path):
+  write(make_raw(0), tmp_path)
+  with pytest.raises(UserError, match='already prepared; --overwrite'):
+    write(make_raw(1), tmp_path)
+  write(make_raw(1), tmp_path, overwrite=True)
+  split, _ = open_prepared(tmp_path).read('train')
+  expected = make_raw(1).dataset.splits['train']
+  assert split.content_hash() == expected.content_hash()
+
+
+def test_only_whole_versions_are_found(tmp_path):
+  assert records.find(str(tmp_path), 'faces') is None
+  for name in ('.incomplete', '.replaced', 'raw files', '1.2.0', '1.10.0'):
+    (tmp_path / 'faces' / name).mkdir(parents=True)
+  found = records.find(str(tmp_path), 'faces')
+  assert found == epath.Path(tmp_path / 'faces' / '1.10.0')
+
+
+def test_a_bucket_is_no_place_to_write_to():
+  with pytest.raises(UserError, match='prepare in a local folder'):
+    records.target('gs://bucket/data', 'faces')
+
+
+@pytest.mark.parametrize(
+  'damage', ['cut', 'flipped', 'gone', 'info', 'metadata', 'features']
+)
+def test_damage_is_one_line(tmp_path, damage):
+  write(make_raw(), tmp_path)
+  (file,) = tmp_path.rglob('faces-train.array_record*')
+  content = bytearray(file.read_bytes())
+  if damage == 'cut':
+    file.write_bytes(content[: len(content) // 2])
+  elif damage == 'flipped':
+    content[20_000] ^= 255
+    file.write_bytes(content)
+  elif damage == 'gone':
+    file.unlink()
+  elif damage == 'features':
+    (file.parent / 'features.json').unlink()
+  else:
+    name = {'info': 'dataset_info.json', 'metadata': 'metadata.json'}[damage]
+    (file.parent / name).write_text('{')
+  with pytest.raises(UserError, match='damaged; prepare it again') as error:
+    open_prepared(tmp_path).read('train')
+  assert '\n' not in str(error.value)

@@ -1,0 +1,105 @@
+"""Scores and intervals against scikit-learn, SciPy and a worked example."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+
+from ferjax import statistics
+
+
+def draw(seed, num_classes, n=200):
+  """Labels that never hold the last class, and predictions that may."""
+  rng = np.random.default_rng(seed)
+  labels = rng.integers(num_classes - 1, size=n).astype(np.int32)
+  guesses = rng.integers(num_classes, size=n)
+  return labels, np.where(rng.random(n) < 0.5, labels, guesses)
+
+
+@pytest.mark.parametrize('num_classes', [2, 8])
+def test_scores_equal_scikit_learn(num_classes):
+  labels, predictions = draw(num_classes, num_classes)
+  confusion = statistics.confusion_matrix(labels, predictions, num_classes)
+  names = range(num_classes)
+  np.testing.assert_array_equal(
+    confusion,
+    sklearn.metrics.confusion_matrix(labels, predictions, labels=names),
+  )
+  scores = statistics.class_scores(confusion)
+  expected = sklearn.metrics.precision_recall_fscore_support(
+    labels, predictions, labels=names, zero_division=0
+  )
+  for ours, theirs in zip(scores, expected, strict=False):
+    assert ours.dtype == np.float64
+    np.testing.assert_allclose(ours, theirs, rtol=1e-14)
+  assert statistics.accuracy(confusion) == pytest.approx(
+    sklearn.metrics.accuracy_score(labels, predictions)
+  )
+  assert statistics.macro_f1(confusion) == pytest.approx(
+    sklearn.metrics.f1_score(labels, predictions, average='macro')
+  )
+
+
+def test_macro_f1_leaves_out_only_classes_that_never_occur():
+  labels, predictions = np.array([0, 0, 1]), np.array([0, 2, 1])
+  confusion = statistics.confusion_matrix(labels, predictions, 5)
+  # Class 2 is predicted and never true: it counts as 0. 3 and 4 do not count.
+  assert statistics.macro_f1(confusion) == pytest.approx((2 / 3 + 1 + 0) / 3)
+  assert statistics.macro_f1(confusion) == pytest.approx(
+    sklearn.metrics.f1_score(labels, predictions, average='macro')
+  )
+
+
+def test_rows_are_the_true_classes():
+  confusion = statistics.confusion_matrix([0, 0, 1], [1, 1, 1], 2)
+  np.testing.assert_array_equal(confusion, [[0, 2], [0, 1]])
+  np.testing.assert_allclose(statistics.class_scores(confusion).recall, [0, 1])
+
+
+def test_no_examples():
+  confusion = statistics.confusion_matrix(np.zeros(0, int), np.zeros(0, int), 3)
+  np.testing.assert_array_equal(confusion, np.zeros((3, 3)))
+  assert math.isnan(statistics.accuracy(confusion))
+  assert math.isnan(statistics.macro_f1(confusion))
+  assert not np.any(statistics.class_scores(confusion))
+
+
+@pytest.mark.parametrize(
+  ('labels', 'predictions', 'message'),
+  [
+    ([0, 3], [0, 0], r'labels must be in \[0, 3\)'),
+    ([0, 0], [0, -1], r'predictions must be in \[0, 3\)'),
+    ([0], [0, 1], r'must be \[n\]'),
+  ],
+)
+def test_confusion_matrix_refuses(labels, predictions, message):
+  with pytest.raises(ValueError, match=message):
+    statistics.confusion_matrix(labels, predictions, 3)
+
+
+@pytest.mark.parametrize('confidence', [0.8, 0.95, 0.999])
+@pytest.mark.parametrize(
+  ('successes', 'trials'), [(0, 10), (10, 10), (1, 1), (7, 31), (2620, 3589)]
+)
+def test_wilson_interval_equals_scipy(successes, trials, confidence):
+  expected = scipy.stats.binomtest(successes, trials).proportion_ci(
+    confidence, method='wilson'
+  )
+  low, high = statistics.wilson_interval(successes, trials, confidence)
+  assert low == pytest.approx(expected.low, abs=1e-12)
+  assert high == pytest.approx(expected.high, abs=1e-12)
+  assert 0 <= low < high <= 1
+
+
+def test_wilson_interval_of_a_fer2013_score():
+  low, high = statistics.wilson_interval(2620, 3589)  # 73% of PrivateTest
+  assert (high - low) / 2 == pytest.approx(0.0145, abs=5e-5)
+  assert statistics.wilson_interval(0, 0) == (0, 1)
+
+
+@pytest.mark.parametrize('arguments', [(5, 4), (-1, 4), (1, 4, 1.0)])
+def test_wilson_interval_refuses(arguments):
+  with pytest.raises(ValueError, match='no interval'):
+    statistics.wilson_interval(*arguments)

@@ -1,0 +1,156 @@
+"""The loop, end to end on a few drawn faces: what it leaves, and resuming."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from ferjax import config as config_lib
+from ferjax import inference, logs, parallel, train
+from ferjax.checkpoint import Checkpoints
+from ferjax.errors import TrainingError, UserError
+from ferjax.run import build
+
+
+@pytest.fixture(scope='module')
+def finished(data_dir, tmp_path_factory):
+  """The workdir and the figures of a run that has come to its end."""
+  config = config_lib.default_config()
+  config.update(
+    {
+      'batch_size': 16,
+      'num_steps': 30,
+      'log_every_steps': 5,
+      'eval_every_epochs': 0.0,
+      'eval_every_steps': 10,
+      'checkpoint_every_epochs': 0.0,
+      'checkpoint_every_steps': 10,
+    }
+  )
+  config.data.dir = data_dir
+  config.model.name = 'simple_cnn'
+  config.optimizer.learning_rate = 0.02
+  workdir = tmp_path_factory.mktemp('finished')
+  return workdir, train.train_and_evaluate(config, workdir), config
+
+
+def test_workdir_describes_itself(finished):
+  workdir, _, config = finished
+  stored = json.loads((workdir / 'config.json').read_text())
+  assert stored['num_steps'] == 30
+  dataset = json.loads((workdir / 'dataset.json').read_text())
+  assert dataset['splits']['train']['num_examples'] == 84
+  assert dataset['splits']['train']['counts'] == [12] * 7
+  assert 'test' not in dataset['splits']  # the loop never reads it
+  assert (workdir / 'curves.png').stat().st_size > 10_000
+  assert list((workdir / 'tensorboard').glob('events*'))
+  assert stored['data']['dir'] == config.data.dir
+
+
+def test_metrics_are_recorded_at_every_interval(finished):
+  records = logs.read_metrics(finished[0])
+  assert [record['step'] for record in records] == [5, 10, 15, 20, 25, 30]
+  assert all(np.isfinite(record['train/loss']) for record in records)
+  validated = [r['step'] for r in records if 'val/accuracy' in r]
+  assert validated == [10, 20, 30]
+  assert records[0]['epoch'] == pytest.approx(5 * 16 / 84)
+  names = {'train/learning_rate', 'images_per_second', 'input_wait'}
+  assert names <= set(records[0])
+  # The rate of the last step made: a half cosine over 30 steps.
+  rate = 0.02 * (1 + np.cos(np.pi * 4 / 30)) / 2
+  assert records[0]['train/learning_rate'] == pytest.approx(rate)
+
+
+def test_evaluation_equals_what_training_logged(finished):
+  workdir, figures, _ = finished
+  records = logs.read_metrics(workdir)
+  best = max(
+    (r for r in records if 'val/accuracy' in r),
+    key=lambda r: (r['val/accuracy'], -r['step']),
+  )
+  stored = json.loads((workdir / 'eval/validation/metrics.json').read_text())
+  assert stored == figures
+  assert stored['step'] == best['step']
+  assert stored['accuracy'] == best['val/accuracy']
+  assert stored['macro_f1'] == best['val/macro_f1']
+  assert stored['loss'] == pytest.approx(best['val/loss'], rel=1e-6)
+
+
+def test_a_finished_run_is_only_reported_again(finished):
+  workdir, figures, config = finished
+  before = (workdir / 'metrics.jsonl').read_text()
+  assert train.train_and_evaluate(config, workdir) == figures
+  assert (workdir / 'metrics.jsonl').read_text() == before
+
+
+def test_loaded_network_gives_probabilities_for_images(finished):
+  workdir, figures, _ = finished
+  predictor = inference.load(workdir)
+  assert predictor.class_names == tuple(figures['class_names'])
+  images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), np.uint8)
+  probabilities = predictor.probabilities(images)
+  assert probabilities.shape == (5, 7)
+  np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+  one = predictor.probabilities(images[2:3])
+  np.testing.assert_allclose(one[0], probabilities[2], rtol=1e-4)
+  assert predictor.probabilities(images[:0]).shape == (0, 7)
+  with pytest.raises(UserError, match=r'trained on uint8 \[48, 48, 1\]'):
+    predictor.probabilities(images[:, :40])
+
+
+def test_another_model_or_data_is_refused_by_name(finished):
+  workdir, _, config = finished
+  other = config.copy_and_resolve_references()
+  other.model.name = 'densenet_small'
+  other.num_steps = 40
+  with pytest.raises(UserError, match=r"model\.name: 'simple_cnn', now") as e:
+    train.train_and_evaluate(other, workdir)
+  assert 'num_steps: 30, now 40' in str(e.value)
+  other = config.copy_and_resolve_references()
+  other.data.name = 'synthetic'
+  with pytest.raises(UserError, match='dataset name: fer2013, now synthetic'):
+    train.train_and_evaluate(other, workdir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {'data': {'placement': 'device'}},
+    {'sharding': 'shard_map', 'steps_per_call': 5},
+  ],
+  ids=['device', 'shard_map'],
+)
+def test_placement_and_sharding_do_not_change_the_run(
+  finished, tmp_path, changes
+):
+  workdir, _, config = finished
+  other = config.copy_and_resolve_references()
+  other.model.cross_replica_batch_norm = False
+  other.update(changes)
+  train.train_and_evaluate(other, tmp_path)
+  for a, b in zip(
+    logs.read_metrics(workdir), logs.read_metrics(tmp_path), strict=True
+  ):
+    assert a['train/loss'] == pytest.approx(b['train/loss'], rel=2e-3)
+
+
+def test_the_loss_falls_on_a_few_faces(finished):
+  records = logs.read_metrics(finished[0])
+  assert records[-1]['train/loss'] < 0.8 * records[0]['train/loss']
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(small_config, tmp_path):
+  small_config.optimizer.learning_rate = 1e20
+  small_config.checkpoint_every_steps = 1
+  with pytest.raises(TrainingError, match=r'between steps \d+ and \d+') as e:
+    train.train_and_evaluate(small_config, tmp_path)
+  assert 'last good checkpoint is step' in str(e.value)
+  small_config.log_every_steps = 1  # what may change
+  state = build(small_config).state
+  with Checkpoints(tmp_path) as checkpoints:
+    restored, _ = checkpoints.restore_latest(parallel.replicate(state))
+  assert all(
+    np.isfinite(x).all() for x in jax.tree.leaves(restored.state.params)
+  )
