@@ -30,7 +30,7 @@ def default_config() -> config_dict.ConfigDict:
   """Returns all settings at their defaults, locked against unknown names.
 
   A duration `NAME` has three fields, `NAME_steps`, `NAME_epochs` and
-  `NAME_examples`, of which at most one is not zero (see `ferjax.durations`).
+  `NAME_examples`, of which at most one is not zero; see ferjax/durations.py.
   """
   config = config_dict.ConfigDict()
   config.seed = 0

@@ -9,42 +9,41 @@ from ferjax.errors import UserError
 UNITS = ('steps', 'epochs', 'examples')
 
 
-def in_steps(
-  section: config_dict.ConfigDict,
-  name: str,
-  num_examples: int,
-  batch_size: int,
-) -> int:
-  """Returns the duration `name` in steps, 0 if it is not given.
-
-  Args:
-    section: holds `NAME_steps`, `NAME_epochs` and `NAME_examples`.
-    name: for example `'num'` or `'eval_every'`.
-    num_examples: in the training split.
-    batch_size: of a step, over all devices and processes.
+def validate(config: config_dict.ConfigDict) -> None:
+  """Checks every duration of `config` that can be checked without the data.
 
   Raises:
-    UserError: when two units are given at once, or a negative number.
+    UserError: when two units are given at once, a number is negative, or the
+      training has no length.
   """
-  fields = {unit: f'{name}_{unit}' for unit in UNITS}
-  given = {unit: field for unit, field in fields.items() if section[field]}
-  if not given:
-    return 0
-  if len(given) > 1:
+  for section, name in (
+    (config, 'num'),
+    (config.schedule, 'warmup'),
+    (config, 'log_every'),
+    (config, 'eval_every'),
+    (config, 'checkpoint_every'),
+  ):
+    given = _given(section, name)
+    if len(given) > 1:
+      raise UserError(
+        ' and '.join(f'{name}_{unit}={given[unit]}' for unit in given)
+        + ' give the same duration twice; set all but one of them to 0'
+      )
+    for unit, value in given.items():
+      if value < 0:
+        raise UserError(
+          f'config.{name}_{unit} is {value}; it cannot be negative'
+        )
+  if not _given(config, 'num'):
     raise UserError(
-      ' and '.join(f'{field}={section[field]}' for field in given.values())
-      + ' give the same duration twice; set all but one of them to 0'
+      'the training has no length; give config.num_epochs, num_steps or '
+      'num_examples'
     )
-  ((unit, field),) = given.items()
-  value = section[field]
-  if value < 0:
-    raise UserError(f'config.{field} is {value}; it cannot be negative')
-  examples_per = {
-    'steps': batch_size,
-    'epochs': num_examples,
-    'examples': 1,
-  }
-  return max(1, round(value * examples_per[unit] / batch_size))
+
+
+def _given(section: config_dict.ConfigDict, name: str) -> dict[str, float]:
+  values = {unit: section[f'{name}_{unit}'] for unit in UNITS}
+  return {unit: value for unit, value in values.items() if value}
 
 
 class Durations(NamedTuple):
@@ -76,34 +75,28 @@ class Durations(NamedTuple):
 
 
 def resolve(config: config_dict.ConfigDict, num_examples: int) -> Durations:
-  """Resolves every duration of `config`.
+  """Returns every duration of a valid `config` in steps, at least 1 if given.
 
   Args:
     config: the whole config.
     num_examples: in the training split.
-
-  Raises:
-    UserError: when the training has no length, or a warm-up longer than that.
   """
+  examples_per_unit = {
+    'steps': config.batch_size,
+    'epochs': num_examples,
+    'examples': 1,
+  }
 
   def steps(section: config_dict.ConfigDict, name: str) -> int:
-    return in_steps(section, name, num_examples, config.batch_size)
+    for unit, value in _given(section, name).items():
+      examples = value * examples_per_unit[unit]
+      return max(1, round(examples / config.batch_size))
+    return 0
 
-  result = Durations(
+  return Durations(
     num_steps=steps(config, 'num'),
     warmup_steps=steps(config.schedule, 'warmup'),
     log_every=steps(config, 'log_every'),
     eval_every=steps(config, 'eval_every'),
     checkpoint_every=steps(config, 'checkpoint_every'),
   )
-  if not result.num_steps:
-    raise UserError(
-      'the training has no length; give config.num_epochs, num_steps or '
-      'num_examples'
-    )
-  if result.warmup_steps > result.num_steps:
-    raise UserError(
-      f'the warm-up of {result.warmup_steps} steps is longer than the '
-      f'training of {result.num_steps}; lower config.schedule.warmup_*'
-    )
-  return result

@@ -42,6 +42,7 @@ def build(config: config_dict.ConfigDict) -> Run:
   Raises:
     UserError: for the first setting that cannot work, or missing data.
   """
+  durations_lib.validate(config)
   steps.validate(config)
   data.validate(config.data)
   pipeline.validate(config.data)

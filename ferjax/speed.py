@@ -48,11 +48,13 @@ def measure(config: config_dict.ConfigDict, num_calls: int) -> dict[str, Any]:
 
   rounds = []
   for _ in range(_ROUNDS):
-    rounds.append([
-      trainer.rate(lambda: _exhaust(trainer.batches())),
-      trainer.rate(lambda: trainer.train(itertools.repeat(first, num_calls))),
-      trainer.rate(lambda: trainer.train(trainer.batches())),
-    ])
+    rounds.append(
+      [
+        trainer.rate(lambda: _exhaust(trainer.batches())),
+        trainer.rate(lambda: trainer.train(itertools.repeat(first, num_calls))),
+        trainer.rate(lambda: trainer.train(trainer.batches())),
+      ]
+    )
   medians = [statistics.median(rates) for rates in zip(*rounds, strict=True)]
   kept = statistics.median(together / alone for _, alone, together in rounds)
   device = jax.local_devices()[0]

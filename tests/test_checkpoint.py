@@ -97,10 +97,6 @@ def test_unknown_checkpoint(tmp_path, which, words):
     checkpoints.restore_model(which, make_state().variables)
 
 
-@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
-@pytest.mark.filterwarnings(
-  'ignore::pytest.PytestUnhandledThreadExceptionWarning'
-)
 def test_damaged_newest_is_set_aside_and_the_one_before_used(tmp_path):
   save(tmp_path, {10: 0.5, 20: 0.6})
   damage(tmp_path, 20)

@@ -1,0 +1,82 @@
+"""Every config loads, and its steps lower for CPU, CUDA and TPU."""
+
+import importlib.util
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from ferjax import config as config_lib
+from ferjax import parallel
+from ferjax.errors import UserError
+from ferjax.run import build
+
+CONFIGS = sorted((pathlib.Path(__file__).parent.parent / 'configs').iterdir())
+CONFIGS = [path for path in CONFIGS if path.suffix == '.py']
+
+
+def load(path, argument=''):
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.get_config(argument)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_config_takes_a_dataset_and_refuses_the_rest(path):
+  config = load(path, 'dataset=synthetic')
+  assert config.data.name == 'synthetic'
+  assert config.is_locked
+  assert sorted(config) == sorted(config_lib.default_config())
+  with pytest.raises(UserError, match='dataset='):
+    load(path, 'datset=synthetic')
+  text = path.read_text()
+  assert f'python -m ferjax.main --config=configs/{path.name}' in text
+
+
+@pytest.mark.parametrize('argument', ['depth=50', 'depth=152'])
+def test_resnet_depths(argument):
+  name = load(CONFIGS[[p.stem for p in CONFIGS].index('resnet')], argument)
+  assert name.model.name == 'resnet' + argument.removeprefix('depth=')
+
+
+CASES = [(path, '') for path in CONFIGS] + [
+  (path, 'depth=121') for path in CONFIGS if path.stem == 'densenet'
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('path', 'argument'),
+  CASES,
+  ids=[f'{p.stem}-{a}'.strip('-') for p, a in CASES],
+)
+def test_steps_lower_for_every_platform(path, argument, data_dir):
+  config = load(path, argument)
+  config.data.name = 'fer2013'
+  config.data.dir = data_dir
+  config.sharding = 'shard_map'
+  config.augment.mixup = config.augment.cutmix = 1.0
+  config.augment.rotation = 10.0
+  run = build(config)
+  devices, n = jax.device_count(), config.batch_size // jax.device_count()
+
+  def batch(*shape):
+    return {
+      'image': jax.ShapeDtypeStruct((*shape, 48, 48, 1), np.uint8),
+      'label': jax.ShapeDtypeStruct(shape, np.int32),
+      'index': jax.ShapeDtypeStruct(shape, np.int32),
+      'mask': jax.ShapeDtypeStruct(shape, np.bool_),
+    }
+
+  state = jax.eval_shape(lambda: run.state)
+  for step, first, split in (
+    (run.train_step, state, batch(devices, 1, n)),
+    (run.eval_step, state.variables, batch(devices, n)),
+  ):
+    exported = jax.export.export(step, platforms=['cpu', 'cuda', 'tpu'])(
+      first, (), split
+    )
+    assert exported.platforms == ('cpu', 'cuda', 'tpu')
+    assert exported.nr_devices == len(parallel.global_mesh().devices)
