@@ -16,7 +16,9 @@ def get_config(argument: str = '') -> config_dict.ConfigDict:
   config.data.name = given.dataset
   config.model.name = 'simple_cnn'
   config.num_epochs = 20.0 if given.dataset == 'fer2013' else 8.0
-  config.optimizer.learning_rate = 0.05
+  config.optimizer.name = 'adamw'
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.weight_decay = 0.01
   config.schedule.warmup_epochs = 0.5
   config.augment.shift = 0.08
   return config

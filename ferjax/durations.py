@@ -1,5 +1,6 @@
 """How long, how often, how soon: every duration of a config in steps."""
 
+import math
 from typing import NamedTuple
 
 from ml_collections import config_dict
@@ -7,6 +8,7 @@ from ml_collections import config_dict
 from ferjax.errors import UserError
 
 UNITS = ('steps', 'epochs', 'examples')
+_SLACK = 1e-6  # steps; ten tenths of an epoch may be a bit more than one
 
 
 def validate(config: config_dict.ConfigDict) -> None:
@@ -47,16 +49,20 @@ def _given(section: config_dict.ConfigDict, name: str) -> dict[str, float]:
 
 
 class Durations(NamedTuple):
-  """All durations of a run, in steps; 0 is never."""
+  """All durations of a run, in steps.
+
+  What is done again and again is done at the first step past each multiple of
+  its interval, which need not be whole: an epoch seldom is. 0 is never.
+  """
 
   num_steps: int
   warmup_steps: int
-  log_every: int
-  eval_every: int
-  checkpoint_every: int
+  log_every: float
+  eval_every: float
+  checkpoint_every: float
 
   @property
-  def intervals(self) -> dict[str, int]:
+  def intervals(self) -> dict[str, float]:
     """What is done again and again, and how often."""
     return {
       'log': self.log_every,
@@ -69,9 +75,15 @@ class Durations(NamedTuple):
     is_last = step == self.num_steps
     return {
       name
-      for name, every in self.intervals.items()
-      if is_last or (every and step % every == 0)
+      for name, interval in self.intervals.items()
+      if is_last or (interval and next_event(step - 1, interval) == step)
     }
+
+
+def next_event(step: int, interval: float) -> int:
+  """Returns the first step after `step` at which `interval` is full."""
+  count = math.floor((step + _SLACK) / interval) + 1
+  return math.ceil(count * interval - _SLACK)
 
 
 def resolve(config: config_dict.ConfigDict, num_examples: int) -> Durations:
@@ -81,21 +93,20 @@ def resolve(config: config_dict.ConfigDict, num_examples: int) -> Durations:
     config: the whole config.
     num_examples: in the training split.
   """
-  examples_per_unit = {
-    'steps': config.batch_size,
-    'epochs': num_examples,
-    'examples': 1,
+  steps_per_unit = {
+    'steps': 1.0,
+    'epochs': num_examples / config.batch_size,
+    'examples': 1 / config.batch_size,
   }
 
-  def steps(section: config_dict.ConfigDict, name: str) -> int:
+  def steps(section: config_dict.ConfigDict, name: str) -> float:
     for unit, value in _given(section, name).items():
-      examples = value * examples_per_unit[unit]
-      return max(1, round(examples / config.batch_size))
-    return 0
+      return max(1.0, value * steps_per_unit[unit])
+    return 0.0
 
   return Durations(
-    num_steps=steps(config, 'num'),
-    warmup_steps=steps(config.schedule, 'warmup'),
+    num_steps=math.ceil(steps(config, 'num') - _SLACK),
+    warmup_steps=round(steps(config.schedule, 'warmup')),
     log_every=steps(config, 'log_every'),
     eval_every=steps(config, 'eval_every'),
     checkpoint_every=steps(config, 'checkpoint_every'),

@@ -1,5 +1,6 @@
 """Durations become steps; ambiguous or impossible ones are named."""
 
+import numpy as np
 import pytest
 
 from ferjax import durations
@@ -12,7 +13,7 @@ from ferjax.errors import UserError
   [
     ({'num_steps': 7}, 7),
     ({'num_epochs': 1.5}, 15),
-    ({'num_examples': 260}, 3),
+    ({'num_examples': 210}, 3),
     ({'num_epochs': 0.001}, 1),  # a duration that is given is never nothing
     ({}, 0),
   ],
@@ -52,3 +53,21 @@ def test_what_is_due():
   assert all_five.due(3) == {'log'}
   assert all_five.due(8) == {'log', 'eval'}
   assert all_five.due(10) == {'log', 'eval', 'checkpoint'}
+
+
+@pytest.mark.parametrize('interval', [1.0, 7.0, 78.125, 448.578, 0.1 * 70])
+def test_events_follow_the_multiples_of_an_interval(interval):
+  events = [0]
+  for _ in range(9):
+    events.append(durations.next_event(events[-1], interval))
+  multiples = interval * np.arange(10)
+  assert ((events - multiples > -1e-5) & (events - multiples < 1)).all()
+
+
+def test_the_last_epoch_ends_with_the_training():
+  config = default_config()
+  config.update({'num_epochs': 8.0, 'eval_every_epochs': 1.0})
+  resolved = durations.resolve(config, num_examples=5000)
+  steps = [s for s in range(1, 626) if 'eval' in resolved.due(s)]
+  assert steps == [79, 157, 235, 313, 391, 469, 547, 625]
+  assert resolved.num_steps == 625

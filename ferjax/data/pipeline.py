@@ -14,7 +14,7 @@ import jax
 from ml_collections import config_dict
 import numpy as np
 
-from ferjax import parallel
+from ferjax import durations, parallel
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
 
@@ -31,7 +31,7 @@ class Call(NamedTuple):
 
 
 def plan_calls(
-  start: int, stop: int, steps_per_call: int, intervals: Sequence[int]
+  start: int, stop: int, steps_per_call: int, intervals: Sequence[float]
 ) -> list[Call]:
   """Returns calls from step `start` to `stop`, none of them over an interval.
 
@@ -41,7 +41,8 @@ def plan_calls(
   calls = []
   step = start
   while step < stop:
-    left = min([stop - step, *(n - step % n for n in intervals if n)])
+    events = [durations.next_event(step, n) for n in intervals if n]
+    left = min([stop, *events]) - step
     length = steps_per_call if left >= steps_per_call else 1
     calls.append(Call(step, length))
     step += length
