@@ -1,6 +1,7 @@
 """What the steps since the last record summed up to, and their speed."""
 
 from collections.abc import Iterator
+import contextlib
 import time
 from typing import TypeVar
 
@@ -47,6 +48,13 @@ class Meter:
       'input_wait': self._waited / elapsed,
     }
 
+  @contextlib.contextmanager
+  def paused(self) -> Iterator[None]:
+    """Stops the clock for what is not training."""
+    began = time.perf_counter()
+    yield
+    self._began += time.perf_counter() - began
+
   def restart(self) -> None:
-    """Forgets all; called after what is not training, so it is not timed."""
+    """Forgets all sums and times."""
     self.__init__()

@@ -191,13 +191,20 @@ def evaluate(
   return figures
 
 
-def curves(workdir: pathlib.Path) -> pathlib.Path:
-  """Draws loss and accuracy of the run in `workdir`; returns the file."""
+def draw_training(workdir: pathlib.Path, dataset: Dataset) -> None:
+  """Draws the curves of a run and some of the faces that it was trained on.
+
+  Args:
+    workdir: of the run; gets curves.png and samples.png.
+    dataset: with the split `train`.
+  """
   from ferjax import plots  # matplotlib takes a second to import
 
-  path = workdir / 'curves.png'
-  plots.plot_curves(logs.read_metrics(workdir), path)
-  return path
+  split = dataset.splits['train']
+  plots.plot_curves(logs.read_metrics(workdir), workdir / 'curves.png')
+  plots.plot_samples(
+    split.images, split.labels, dataset.class_names, workdir / 'samples.png'
+  )
 
 
 def _print(

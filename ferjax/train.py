@@ -93,7 +93,7 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
       progress.line(f'warning: {line}')
     if start:
       progress.line(f'resumed at step {start} of {durations.num_steps}')
-    recorded = start
+    logged = start
     for call, batch in zip(calls, batches, strict=True):
       with jax.transfer_guard('disallow'):
         state, sums = run.train_step(state, table, batch)
@@ -105,32 +105,33 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
       if not due and not stopping:
         continue
 
-      record = {
-        'epoch': step * config.batch_size / len(train_split),
-        **meter.read(),
-        'train/learning_rate': float(run.schedule(step - 1)),
-      }
-      _check_finite(record, range(recorded + 1, step + 1), checkpoints)
-      validation = None
-      if 'eval' in due:
-        evaluation = inference.evaluate(
-          config,
-          run.eval_step,
-          state.variables,
-          validation_split,
-          run.placement,
-          validation_table,
-        )
-        validation = metrics.means(evaluation.sums, 'val')
-        record |= validation
-      if due:
-        logger.write(step, record)
-        progress.update(step, record)
-      is_best = validation is not None and validation[BEST_METRIC] > best
-      if is_best or stopping or 'checkpoint' in due:
-        checkpoints.save(state, validation)
-      if is_best:
-        best = validation[BEST_METRIC]
+      with meter.paused():
+        train_metrics = meter.read()
+        _check_finite(train_metrics, range(logged + 1, step + 1), checkpoints)
+        record = {'epoch': step * config.batch_size / len(train_split)}
+        if 'log' in due:
+          rate = float(run.schedule(step - 1))
+          record |= train_metrics | {'train/learning_rate': rate}
+        validation = None
+        if 'eval' in due:
+          evaluation = inference.evaluate(
+            config,
+            run.eval_step,
+            state.variables,
+            validation_split,
+            run.placement,
+            validation_table,
+          )
+          validation = metrics.means(evaluation.sums, 'val')
+          record |= validation
+        if len(record) > 1:
+          logger.write(step, record)
+          progress.update(step, record)
+        is_best = validation is not None and validation[BEST_METRIC] > best
+        if is_best or stopping or 'checkpoint' in due:
+          checkpoints.save(state, validation)
+        if is_best:
+          best = validation[BEST_METRIC]
       if stopping and step < durations.num_steps:
         checkpoints.wait()
         progress.line(
@@ -138,8 +139,9 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
           'command resumes'
         )
         return False
-      recorded = step
-      meter.restart()
+      if 'log' in due:
+        logged = step
+        meter.restart()
   return True
 
 
@@ -188,7 +190,8 @@ def _finish(
     predictor, run.dataset, 'validation', workdir / 'eval' / 'validation'
   )
   if parallel.is_main_process():
-    print(f'curves in {report.curves(workdir)}')
+    report.draw_training(workdir, run.dataset)
+    print(f'curves and samples in {workdir}')
     print(
       'This checkpoint was chosen on validation. For an unbiased figure:\n'
       f'  python -m ferjax.evaluate --workdir={workdir} --split=test'

@@ -43,7 +43,8 @@ def test_workdir_describes_itself(finished):
   assert dataset['splits']['train']['num_examples'] == 84
   assert dataset['splits']['train']['counts'] == [12] * 7
   assert 'test' not in dataset['splits']  # the loop never reads it
-  assert (workdir / 'curves.png').stat().st_size > 10_000
+  for name in ('curves.png', 'samples.png'):
+    assert (workdir / name).stat().st_size > 10_000
   assert list((workdir / 'tensorboard').glob('events*'))
   assert stored['data']['dir'] == config.data.dir
 
