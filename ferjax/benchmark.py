@@ -23,6 +23,7 @@ flags.mark_flag_as_required('config')
 def main(argv: Sequence[str]) -> None:
   """Measures, prints and writes the figures."""
   del argv
+  cli.config_file(_CONFIG)
   from ferjax import logs, parallel, speed
 
   parallel.initialize()

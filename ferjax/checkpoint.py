@@ -8,9 +8,8 @@ import jax
 from orbax.checkpoint import args as ocp_args
 from orbax.checkpoint import checkpoint_manager
 from orbax.checkpoint.checkpoint_managers import preservation_policy
-import tensorstore
 
-from ferjax import parallel
+from ferjax import damage, parallel
 from ferjax.errors import UserError
 from ferjax.train_state import TrainState
 
@@ -38,6 +37,7 @@ class Checkpoints:
     workdir: pathlib.Path,
     keep: int = 2,
     config: Mapping[str, Any] | None = None,
+    read_only: bool = False,
   ) -> None:
     """Opens the checkpoints under `workdir`.
 
@@ -45,28 +45,41 @@ class Checkpoints:
       workdir: of the run.
       keep: how many of the latest stay; the best stays beside them.
       config: of the run, as JSON takes it; stored in each checkpoint.
+      read_only: whether nothing is to be saved, moved or made.
+
+    Raises:
+      UserError: when `read_only` and a checkpoint is so damaged that Orbax
+        cannot open the folder.
     """
     self._folder = workdir / 'checkpoints'
     self._keep = keep
     self._config = dict(config or {})
+    self._read_only = read_only
+    self.complaints = []  # a line about each checkpoint that was set aside
+    if read_only or parallel.is_main_process():
+      for path in damage.broken_metrics(self._folder):
+        if read_only:
+          raise UserError(f'{path} is damaged (its metrics); move it away')
+        self._set_aside(int(path.name), 'its metrics')
+    parallel.barrier('opening checkpoints')
     self._manager = self._open()
 
   def _open(self) -> checkpoint_manager.CheckpointManager:
-    def accuracy(metrics: Mapping[str, float]) -> float:
-      return metrics[BEST_METRIC]
+    def rank(metrics: Mapping[str, float]) -> tuple[float, float]:
+      return metrics[BEST_METRIC], -metrics['step']  # of equals, the first
 
     keep = preservation_policy.AnyPreservationPolicy(
       [
         preservation_policy.LatestN(self._keep),
         preservation_policy.BestN(
-          get_metric_fn=accuracy, n=1, keep_checkpoints_without_metrics=False
+          get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False
         ),
       ]
     )
     return checkpoint_manager.CheckpointManager(
       self._folder.absolute(),
       options=checkpoint_manager.CheckpointManagerOptions(
-        preservation_policy=keep, best_fn=accuracy
+        preservation_policy=keep, best_fn=rank, read_only=self._read_only
       ),
       item_names=('model', 'training', 'data', 'config'),
     )
@@ -102,7 +115,7 @@ class Checkpoints:
     step = int(parallel.to_host(state.step))
     if step in self._manager.all_steps():
       return
-    model, training = _split(_global(state))
+    model, training = _global(state).split()
     self._manager.save(
       step,
       args=ocp_args.Composite(
@@ -111,7 +124,7 @@ class Checkpoints:
         data=ocp_args.JsonSave({'next_index': step}),
         config=ocp_args.JsonSave(self._config),
       ),
-      metrics=dict(metrics) if metrics else None,
+      metrics={**metrics, 'step': step} if metrics else None,
       force=True,
     )
 
@@ -119,37 +132,55 @@ class Checkpoints:
     """Waits until everything that was begun is on disk."""
     self._manager.wait_until_finished()
 
-  def restore_latest(
-    self, template: TrainState
-  ) -> tuple[Restored | None, list[str]]:
-    """Restores the newest checkpoint that can be read.
+  def restore_latest(self, template: TrainState) -> Restored | None:
+    """Restores the newest checkpoint that can be read, None if there is none.
 
-    One that cannot be read is moved aside, to `checkpoints-unreadable`, so
-    that its step can be saved again and nothing is lost.
+    Newer ones are then moved to `checkpoints-unreadable`, so that their steps
+    can be saved again and nothing is lost; `complaints` names them.
 
     Args:
       template: a state of the right shapes; its values are not used.
 
     Returns:
-      The newest whole state on all devices (None if there is none), and a
-      line about each checkpoint that could not be read.
+      The newest whole state, on all devices.
+
+    Raises:
+      UserError: when there are checkpoints, but none can be read.
     """
-    complaints = []
+    broken = {}
     for step in reversed(self.steps()):
+      restored = None
       try:
-        return self._restore(step, template), complaints
+        restored = self._restore(step, template)
       except Exception as error:  # whatever a broken file makes Orbax raise
-        aside = self._move_aside(step)
-        complaints.append(
-          f'checkpoint {step} is damaged ({_reason(error)}); it was moved '
-          f'to {aside}'
-        )
-    return None, complaints
+        broken[step] = damage.reason(error)
+      if parallel.any_process(restored is None):
+        broken.setdefault(step, 'another process could not read it')
+        continue
+      if parallel.is_main_process():
+        for bad, why in broken.items():
+          self._set_aside(bad, why)
+      parallel.barrier('set aside')
+      self._manager.reload()
+      return restored
+    if broken:
+      step, why = next(iter(broken.items()))
+      raise UserError(
+        f'no checkpoint in {self._folder} can be read ({step}: {why}); move '
+        'the folder away to start over'
+      )
+    return None
+
+  def _set_aside(self, step: int, why: str) -> None:
+    target = damage.set_aside(self._folder / str(step))
+    self.complaints.append(
+      f'checkpoint {step} is damaged ({why}); it was moved to {target}'
+    )
 
   def _restore(self, step: int, template: TrainState) -> Restored:
-    model, training = _split(_abstract(template))
+    model, training = _abstract(template).split()
     for item in ('model', 'training'):
-      _check_readable(self._folder / str(step) / item)
+      damage.check_readable(self._folder / str(step) / item)
     items = self._manager.restore(
       step,
       args=ocp_args.Composite(
@@ -158,7 +189,7 @@ class Checkpoints:
         data=ocp_args.JsonRestore(),
       ),
     )
-    state = _join(items['model'], items['training'], template)
+    state = template.join(items['model'], items['training'])
     return Restored(state, items['data']['next_index'])
 
   def restore_model(self, which: str, variables: Any) -> tuple[int, Any]:
@@ -176,7 +207,7 @@ class Checkpoints:
     """
     step = self._find(which)
     try:
-      _check_readable(self._folder / str(step) / 'model')
+      damage.check_readable(self._folder / str(step) / 'model')
       items = self._manager.restore(
         step,
         args=ocp_args.Composite(
@@ -186,8 +217,8 @@ class Checkpoints:
     except Exception as error:
       others = [other for other in self.steps() if other != step]
       raise UserError(
-        f'checkpoint {step} in {self._folder} cannot be read: it is damaged '
-        f'({_reason(error)}); others there: {others or "none"}'
+        f'checkpoint {step} in {self._folder} is damaged '
+        f'({damage.reason(error)}); others there: {others or "none"}'
       ) from error
     return step, items['model']
 
@@ -212,48 +243,6 @@ class Checkpoints:
       f'{steps}'
     )
 
-  def _move_aside(self, step: int) -> pathlib.Path:
-    folder = self._folder.with_name('checkpoints-unreadable')
-    target = folder / str(step)
-    parallel.barrier('unreadable')
-    if parallel.is_main_process():
-      folder.mkdir(exist_ok=True)
-      number = 1
-      while target.exists():
-        target = folder / f'{step}-{number}'
-        number += 1
-      (self._folder / str(step)).rename(target)
-    parallel.barrier('moved')
-    self._manager.reload()
-    return target
-
-
-def _check_readable(item: pathlib.Path) -> None:
-  """Reads every array of an item once, or raises what TensorStore does.
-
-  Orbax finds the same faults, but its threads then print tracebacks.
-  """
-  base = {'driver': 'file', 'path': f'{item.absolute()}/'}
-  store = tensorstore.KvStore.open({'driver': 'ocdbt', 'base': base}).result()
-  for key in store.list().result():
-    store.read(key).result()
-
-
-def _split(state: TrainState) -> tuple[Any, dict[str, Any]]:
-  training = {'step': state.step, 'opt_state': state.opt_state}
-  if state.ema is not None:
-    training |= {'params': state.params, 'model_state': state.model_state}
-  return state.variables, training
-
-
-def _join(
-  model: Any, training: dict[str, Any], template: TrainState
-) -> TrainState:
-  has_ema = template.ema is not None
-  return TrainState(
-    **({**training, 'ema': model} if has_ema else {**training, **model})
-  )
-
 
 def _abstract(tree: Any) -> Any:
   sharding = parallel.replicated()
@@ -267,8 +256,3 @@ def _global(tree: Any) -> Any:
   if jax.process_count() == 1:
     return tree
   return parallel.replicate(parallel.to_host(tree))
-
-
-def _reason(error: Exception) -> str:
-  # Orbax's messages run over many lines; their head names the kind.
-  return str(error).strip().partition(':')[0][:60] or type(error).__name__

@@ -1,9 +1,11 @@
 """How every binary starts, and how it fails: one line and an exit status."""
 
 from collections.abc import Callable, Sequence
+import pathlib
 import sys
 
 from absl import app, flags, logging
+from ml_collections import config_flags
 
 from ferjax import config
 from ferjax.errors import TrainingError, UserError
@@ -13,13 +15,25 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
   """Parses the flags and runs `main`, then exits with its status.
 
   A `UserError` or a wrong flag is printed as one line, exit status 2; a
-  `TrainingError` likewise, exit status 1.
+  `TrainingError` likewise, exit status 3.
 
   Args:
     main: takes what is left of the command line after the flags.
   """
   logging.set_verbosity(logging.ERROR)
   app.run(lambda argv: _call(main, argv), flags_parser=_parse)
+
+
+def config_file(flag: flags.FlagHolder) -> str:
+  """Returns what `--config` was given, `FILE` or `FILE:key=value,...`.
+
+  Raises:
+    UserError: when there is no such file.
+  """
+  given = config_flags.get_config_filename(flags.FLAGS[flag.name])
+  if not pathlib.Path(given.partition(':')[0]).is_file():
+    raise UserError(f'--config={given}: there is no such file')
+  return given
 
 
 def _call(
@@ -32,7 +46,7 @@ def _call(
   except UserError as error:
     return _complain(error, 2)
   except TrainingError as error:
-    return _complain(error, 1)
+    return _complain(error, 3)
   except KeyboardInterrupt:
     return _complain('interrupted', 130)
 
@@ -45,9 +59,10 @@ def _parse(argv: Sequence[str]) -> list[str]:
     return flags.FLAGS(argv)
   # A config file may fail in any way; the last line of its message says how.
   except Exception as error:
-    line = str(error).strip().splitlines()[-1]
-    line = line.removeprefix('ferjax.errors.UserError: ')
-    sys.exit(_complain(line, 2))
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    line = lines[-1].removeprefix('ferjax.errors.UserError: ')
+    # A KeyError of ml_collections goes on with the whole config.
+    sys.exit(_complain(line.partition(r'\nOther fields')[0], 2))
 
 
 def _complain(error: object, status: int) -> int:

@@ -50,7 +50,7 @@ def default_config() -> config_dict.ConfigDict:
   config.data.placement = 'auto'  # 'host', 'device'; auto: device if it fits
   config.data.prefetch = 2  # calls placed on the devices ahead of time
   config.data.fold = 0  # the test fold, of data sets that come in folds
-  config.data.seed = 0  # of what is drawn: synthetic faces, random splits
+  config.data.seed = 0  # of the synthetic faces
 
   config.model = config_dict.ConfigDict()
   config.model.name = 'densenet_small'
@@ -137,17 +137,32 @@ def parse_argument(text: str, **defaults: Any) -> config_dict.ConfigDict:
   return config_dict.ConfigDict(values)
 
 
+def validate(config: config_dict.ConfigDict) -> None:
+  """Raises UserError for a number of the outermost section out of range."""
+  for name, least in (
+    ('seed', 0),
+    ('batch_size', 1),
+    ('eval_batch_size', 1),
+    ('accumulation_steps', 1),
+    ('steps_per_call', 0),
+    ('keep_checkpoints', 1),
+  ):
+    if config[name] < least:
+      raise UserError(f'config.{name} is {config[name]}; the least is {least}')
+
+
 def check_field(path: str) -> None:
   """Raises UserError if there is no setting `path`, such as `data.name`."""
   section = default_config()
-  *outer, _ = names = path.split('.')
-  for depth, name in enumerate(names):
-    if not isinstance(section, config_dict.ConfigDict) or name not in section:
-      prefix = '.'.join(['config', *outer[:depth]])
-      is_section = isinstance(section, config_dict.ConfigDict)
-      known = ', '.join(sorted(section)) if is_section else 'none'
-      raise UserError(f'{prefix} has no field {name!r}; have {known}')
-    section = section[name]
+  prefix = 'config'
+  for name in path.split('.'):
+    known = section if isinstance(section, config_dict.ConfigDict) else {}
+    if name not in known:
+      raise UserError(
+        f'{prefix} has no field {name!r}; have '
+        + (', '.join(sorted(known)) or 'none')
+      )
+    prefix, section = f'{prefix}.{name}', section[name]
 
 
 def to_json(config: config_dict.ConfigDict) -> str:

@@ -18,23 +18,24 @@ def validate(config: config_dict.ConfigDict) -> None:
     UserError: when two units are given at once, a number is negative, or the
       training has no length.
   """
-  for section, name in (
-    (config, 'num'),
-    (config.schedule, 'warmup'),
-    (config, 'log_every'),
-    (config, 'eval_every'),
-    (config, 'checkpoint_every'),
+  for path in (
+    'num',
+    'schedule.warmup',
+    'log_every',
+    'eval_every',
+    'checkpoint_every',
   ):
-    given = _given(section, name)
+    prefix, _, name = path.rpartition('.')
+    given = _given(config[prefix] if prefix else config, name)
     if len(given) > 1:
       raise UserError(
-        ' and '.join(f'{name}_{unit}={given[unit]}' for unit in given)
+        ' and '.join(f'config.{path}_{unit}={given[unit]}' for unit in given)
         + ' give the same duration twice; set all but one of them to 0'
       )
     for unit, value in given.items():
       if value < 0:
         raise UserError(
-          f'config.{name}_{unit} is {value}; it cannot be negative'
+          f'config.{path}_{unit} is {value}; it cannot be negative'
         )
   if not _given(config, 'num'):
     raise UserError(

@@ -10,4 +10,7 @@ class UserError(ValueError):
 
 
 class TrainingError(RuntimeError):
-  """A training cannot go on; binaries print the message, exit status 1."""
+  """A training cannot go on, and starting it again would not help.
+
+  Binaries print the message and exit with status 3.
+  """

@@ -138,7 +138,7 @@ def restore(
   """Restores the weights that count from a workdir, see `Checkpoints`."""
   template = dict(variables)
   params = template.pop('params')
-  with checkpoint.Checkpoints(workdir) as checkpoints:
+  with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
     return checkpoints.restore_model(
       which, {'params': params, 'model_state': template}
     )

@@ -1,6 +1,7 @@
 """What the training minimises: cross entropy with soft targets and weights.
 
-The loss is the weighted mean `sum(w * ce) / sum(w)`, torch's convention.
+The loss is the weighted mean `sum(w * ce) / sum(w)`, torch's convention for
+hard labels.
 """
 
 from collections.abc import Sequence

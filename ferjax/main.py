@@ -8,7 +8,6 @@ from ml_collections import config_flags
 
 from ferjax import cli
 from ferjax import config as config_lib
-from ferjax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The config file, FILE or FILE:key=value,...'
@@ -41,9 +40,7 @@ flags.mark_flag_as_required('config')
 def main(argv: Sequence[str]) -> None:
   """Trains as the flags say."""
   del argv
-  given = config_flags.get_config_filename(flags.FLAGS['config'])
-  if not pathlib.Path(given.partition(':')[0]).is_file():
-    raise UserError(f'--config={given}: there is no such file')
+  name = config_lib.name_of(cli.config_file(_CONFIG))
   from ferjax import (
     parallel,
     train,  # JAX takes seconds to import; --help need not wait
@@ -56,9 +53,7 @@ def main(argv: Sequence[str]) -> None:
     _DISTRIBUTED.value,
   )
   parallel.use_compilation_cache()
-  workdir = pathlib.Path(
-    _WORKDIR.value or f'runs/{config_lib.name_of(given)}'
-  ).expanduser()
+  workdir = pathlib.Path(_WORKDIR.value or f'runs/{name}').expanduser()
   train.train_and_evaluate(_CONFIG.value, workdir)
 
 

@@ -1,11 +1,9 @@
 """How gradients become updates: optax's optimizers and our schedules."""
 
 from collections.abc import Callable
-import functools
 import inspect
 import itertools
 import math
-import types
 from typing import Any
 
 import jax
@@ -17,25 +15,36 @@ from ferjax.errors import UserError
 
 SCHEDULES = ('cosine', 'step', 'constant')
 
-# Optimizers whose update needs more than gradients, or whose rate cannot be a
-# schedule, and one that optax has deprecated.
-_UNFIT = ('lbfgs', 'noisy_sgd', 'optimistic_adam', 'rprop', 'sm3')
-
-
-def _takes(member: Any) -> tuple[str, ...]:
-  """Returns the names of a function's arguments, nothing for other objects."""
-  if not isinstance(member, (types.FunctionType, functools.partial)):
-    return ()
-  return tuple(inspect.signature(member).parameters)
-
-
-# All of optax's by name: whatever takes a learning rate first.
+# Those of optax that need only gradients, and whose rate may be a schedule.
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-  name: member
-  for name, member in sorted(vars(optax).items())
-  if _takes(member)[:1] == ('learning_rate',)
-  and not name.startswith(('_', 'scale_by_'))
-  and name not in _UNFIT
+  name: getattr(optax, name)
+  for name in (
+    'adabelief',
+    'adadelta',
+    'adafactor',
+    'adagrad',
+    'adam',
+    'adamax',
+    'adamaxw',
+    'adamw',
+    'adan',
+    'amsgrad',
+    'fromage',
+    'lamb',
+    'lars',
+    'lion',
+    'nadam',
+    'nadamw',
+    'novograd',
+    'optimistic_adam_v2',
+    'optimistic_gradient_descent',
+    'radam',
+    'rmsprop',
+    'sgd',
+    'sign_sgd',
+    'signum',
+    'yogi',
+  )
 }
 
 _RULES = {
@@ -132,7 +141,7 @@ def make_optimizer(
   """
   config = optimizer_config
   factory = OPTIMIZERS[config.name]
-  takes = _takes(factory)
+  takes = inspect.signature(factory).parameters
   arguments, links = {}, []
   if 'momentum' in takes:
     arguments['momentum'] = config.momentum

@@ -1,6 +1,7 @@
 """Processes and devices: how they start, and how work is spread over them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import pathlib
 from typing import Any
 
@@ -88,6 +89,25 @@ def any_process(flag: bool) -> bool:
   if jax.process_count() == 1:
     return flag
   return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+  """Lets all processes fail where one does, instead of waiting for it.
+
+  Raises:
+    UserError: in every process, when the block raised one, or an OSError, in
+      some process.
+  """
+  problem = None
+  try:
+    yield
+  except UserError as error:
+    problem = error
+  except OSError as error:
+    problem = UserError(str(error))
+  if any_process(problem is not None):
+    raise problem or UserError('another process failed; it says why')
 
 
 def global_mesh() -> Mesh:

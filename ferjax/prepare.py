@@ -6,6 +6,7 @@ python -m ferjax.prepare --dataset=ckplus --source=CK+48
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import os
 import pathlib
 import time
 import typing
@@ -40,7 +41,10 @@ _SKIP_BAD_ROWS = flags.DEFINE_bool(
   'skip_bad_rows', False, 'Leave bad rows out, count and list them.'
 )
 _SEED = flags.DEFINE_integer(
-  'seed', 0, 'Draws the validation split of a source without one (train.csv).'
+  'seed',
+  0,
+  'Draws the validation split of a source without one (train.csv).',
+  lower_bound=0,
 )
 
 
@@ -75,53 +79,57 @@ def main(argv: Sequence[str]) -> None:
 def _read(progress: Callable[[float], None]) -> 'Raw':
   from ferjax.data import ckplus, fer2013, raw
 
-  source = pathlib.Path(_SOURCE.value).expanduser()
+  # Unlike pathlib's, this leaves the home of nobody as it is: not found.
+  source = pathlib.Path(os.path.expanduser(_SOURCE.value))
   bad_rows = raw.BadRows(skip=_SKIP_BAD_ROWS.value)
-  if _DATASET.value == 'ckplus':
-    return ckplus.read(source, bad_rows, progress)
-  return fer2013.read(source, bad_rows, progress, seed=_SEED.value)
+  try:
+    if _DATASET.value == 'ckplus':
+      return ckplus.read(source, bad_rows, progress)
+    return fer2013.read(source, bad_rows, progress, seed=_SEED.value)
+  except OSError as error:
+    where = error.filename or source
+    raise UserError(
+      f'cannot read {where}: {error.strerror or error}'
+    ) from error
 
 
 def counts_table(raw: 'Raw') -> 'rich.table.Table':
   """Returns the examples of every split and class.
 
-  A count that differs from the published one has it beside.
+  A count has in brackets how much it is above the published one, if it is not
+  that.
   """
   import rich.box
   import rich.table
 
-  names = raw.dataset.class_names
   table = rich.table.Table('class', box=rich.box.SIMPLE_HEAD)
   columns = []
   for name, split in raw.dataset.splits.items():
     table.add_column(name, justify='right')
-    counts = split.counts(len(names)).tolist()
-    published = list(raw.published[name])
+    counts = split.counts(raw.dataset.num_classes).tolist()
+    surplus = _surplus(raw, name)
     columns.append(
       [
-        f'{count:,}' if count == usual else f'{count:,} (published {usual:,})'
-        for count, usual in zip(
-          [*counts, sum(counts)], [*published, sum(published)], strict=True
+        f'{count:,} ({more:+,})' if more else f'{count:,}'
+        for count, more in zip(
+          [*counts, sum(counts)], [*surplus, sum(surplus)], strict=True
         )
       ]
     )
-  for name, *row in zip([*names, 'all'], *columns, strict=True):
+  names = [*raw.dataset.class_names, 'all']
+  for name, *row in zip(names, *columns, strict=True):
     table.add_row(name, *row)
   return table
 
 
 def report_lines(raw: 'Raw') -> list[str]:
   """Returns what is to be said below the table, line by line."""
-  differing = [
-    name
-    for name, split in raw.dataset.splits.items()
-    if split.counts(len(raw.dataset.class_names)).tolist()
-    != list(raw.published[name])
-  ]
+  differing = [name for name in raw.dataset.splits if any(_surplus(raw, name))]
   lines = [
-    f'{raw.dataset.name} from {_SOURCE.value}: counts '
+    f'{raw.dataset.source}: the counts '
     + (
-      f'differ from the published ones in {", ".join(differing)}'
+      f'of {", ".join(differing)} are not the published ones (more or fewer in'
+      ' brackets)'
       if differing
       else 'are the published ones'
     )
@@ -133,6 +141,12 @@ def report_lines(raw: 'Raw') -> list[str]:
     more = len(raw.skipped) - _LISTED
     lines.append(f'left out: {more:,} more, listed in metadata.json')
   return lines
+
+
+def _surplus(raw: 'Raw', split_name: str) -> list[int]:
+  """Returns how many more examples each class has than were published."""
+  counts = raw.dataset.splits[split_name].counts(raw.dataset.num_classes)
+  return (counts - raw.published[split_name]).tolist()
 
 
 @contextlib.contextmanager

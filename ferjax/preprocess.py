@@ -14,15 +14,14 @@ def to_float(images: jax.Array) -> jax.Array:
 
 
 def _keep(images: jax.Array) -> jax.Array:
-  return images.astype(jnp.float32)
+  return images
 
 
 def _center(images: jax.Array) -> jax.Array:
-  return (images.astype(jnp.float32) - 0.5) / 0.5
+  return (images - 0.5) / 0.5
 
 
 def _standardize_each(images: jax.Array) -> jax.Array:
-  images = images.astype(jnp.float32)
   image_axes = (-3, -2, -1)
   centered = images - images.mean(image_axes, keepdims=True)
   variance = jnp.square(centered).mean(image_axes, keepdims=True)
@@ -49,8 +48,8 @@ def make_normalize(name: str) -> Callable[[jax.Array], jax.Array]:
       `tf.image.per_image_standardization`, so that blank images become zeros.
 
   Returns:
-    A function of float images `[..., height, width, channels]` in [0, 1] that
-    returns float32 of the same shape.
+    A function of images, float32 `[..., height, width, channels]` in [0, 1],
+    that returns the like.
 
   Raises:
     UserError: where the name is unknown.

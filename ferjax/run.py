@@ -16,6 +16,7 @@ from ferjax import (
   preprocess,
   steps,
 )
+from ferjax import config as config_lib
 from ferjax import durations as durations_lib
 from ferjax.data import pipeline
 from ferjax.data.dataset import Dataset
@@ -42,6 +43,7 @@ def build(config: config_dict.ConfigDict) -> Run:
   Raises:
     UserError: for the first setting that cannot work, or missing data.
   """
+  config_lib.validate(config)
   durations_lib.validate(config)
   steps.validate(config)
   data.validate(config.data)

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 import itertools
 import resource
-import statistics
 import sys
 import time
 from typing import Any
 
 import jax
 from ml_collections import config_dict
+import numpy as np
 
 from ferjax import parallel
 from ferjax.data import pipeline
@@ -55,8 +55,8 @@ def measure(config: config_dict.ConfigDict, num_calls: int) -> dict[str, Any]:
         trainer.rate(lambda: trainer.train(trainer.batches())),
       ]
     )
-  medians = [statistics.median(rates) for rates in zip(*rounds, strict=True)]
-  kept = statistics.median(together / alone for _, alone, together in rounds)
+  medians = np.median(rounds, axis=0).tolist()
+  kept = float(np.median([both / alone for _, alone, both in rounds]))
   device = jax.local_devices()[0]
   return {
     'network': config.model.name,

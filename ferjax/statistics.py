@@ -20,47 +20,6 @@ class ClassScores(NamedTuple):
   f1: np.ndarray
 
 
-def confusion_matrix(
-  labels: np.ndarray, predictions: np.ndarray, num_classes: int
-) -> np.ndarray:
-  """Counts how often each true class was predicted as each class.
-
-  Args:
-    labels: int `[n]`, the true classes in [0, num_classes).
-    predictions: int `[n]`, the predicted classes in [0, num_classes).
-    num_classes: k.
-
-  Returns:
-    int64 `[k, k]`, true classes on the rows.
-
-  Raises:
-    ValueError: the lengths differ, or a class is out of range.
-  """
-  labels, predictions = np.asarray(labels), np.asarray(predictions)
-  if labels.shape != predictions.shape or labels.ndim != 1:
-    raise ValueError(
-      f'labels {labels.shape} and predictions {predictions.shape} must be [n]'
-    )
-  for name, classes in (('labels', labels), ('predictions', predictions)):
-    if classes.size and not (
-      classes.min() >= 0 and classes.max() < num_classes
-    ):
-      raise ValueError(
-        f'{name} must be in [0, {num_classes}), but span '
-        f'[{classes.min()}, {classes.max()}]'
-      )
-  cells = labels.astype(np.int64) * num_classes + predictions
-  counts = np.bincount(cells, minlength=num_classes**2)
-  return counts.reshape(num_classes, num_classes)
-
-
-def accuracy(confusion: np.ndarray) -> float:
-  """Returns the share of right predictions, NaN where there are none."""
-  confusion = np.asarray(confusion)
-  total = confusion.sum()
-  return float(np.trace(confusion) / total) if total else math.nan
-
-
 def class_scores(confusion: np.ndarray) -> ClassScores:
   """Returns precision, recall and F1 of every class.
 

@@ -31,16 +31,11 @@ def validate(config: config_dict.ConfigDict) -> None:
       f'config.sharding is {config.sharding!r}; have {parallel.SHARDINGS}'
     )
   parts = jax.device_count() * config.accumulation_steps
-  if parts < 1 or config.batch_size < 1 or config.batch_size % parts:
+  if config.batch_size % parts:
     raise UserError(
       f'config.batch_size={config.batch_size} cannot be divided over '
       f'{jax.device_count()} devices in {config.accumulation_steps} '
-      'accumulation steps; give a multiple of '
-      f'{max(parts, jax.device_count())}'
-    )
-  if config.eval_batch_size < 1:
-    raise UserError(
-      f'config.eval_batch_size is {config.eval_batch_size}; give 1 or more'
+      f'accumulation steps; give a multiple of {parts}'
     )
   if not 0.0 <= config.ema_decay < 1.0:
     raise UserError(

@@ -35,18 +35,15 @@ def train_and_evaluate(
     UserError: when the config, the data or the workdir cannot be used.
     TrainingError: when the loss is no longer finite.
   """
-  run = build(config)
-  dataset = run.dataset
-  workdir_lib.create(workdir)
-  parallel.barrier('workdir')
-  if parallel.is_main_process():
-    workdir_lib.claim(workdir, config, dataset.describe())
-  if parallel.is_main_process():
-    print_header(
-      f'ferjax in {workdir}',
-      report.header(config, dataset, run.state.params),
-      make_console(),
-    )
+  is_main = parallel.is_main_process()
+  with parallel.together():
+    run = build(config)
+    if is_main:
+      workdir_lib.create(workdir)
+      workdir_lib.claim(workdir, config, run.dataset.describe())
+  if is_main:
+    rows = report.header(config, run.dataset, run.state.params)
+    print_header(f'ferjax in {workdir}', rows, make_console())
   with Checkpoints(
     workdir, config.keep_checkpoints, config.to_dict()
   ) as checkpoints:
@@ -64,8 +61,7 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
   table = pipeline.table(train_split, run.placement)
   validation_table = pipeline.table(validation_split, run.placement)
   template = parallel.replicate(run.state)
-  restored, complaints = checkpoints.restore_latest(template)
-  state, start = restored or (template, 0)
+  state, start = checkpoints.restore_latest(template) or (template, 0)
   best = checkpoints.best_accuracy()
   calls = pipeline.plan_calls(
     start,
@@ -89,7 +85,7 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
     Progress(durations.num_steps, start, enabled=tells) as progress,
     StopSignals() as signals,
   ):
-    for line in complaints:
+    for line in checkpoints.complaints:
       progress.line(f'warning: {line}')
     if start:
       progress.line(f'resumed at step {start} of {durations.num_steps}')
@@ -105,9 +101,9 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
       if not due and not stopping:
         continue
 
+      train_metrics = meter.read()
+      _check_finite(train_metrics, range(logged + 1, step + 1), checkpoints)
       with meter.paused():
-        train_metrics = meter.read()
-        _check_finite(train_metrics, range(logged + 1, step + 1), checkpoints)
         record = {'epoch': step * config.batch_size / len(train_split)}
         if 'log' in due:
           rate = float(run.schedule(step - 1))
@@ -135,13 +131,14 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
       if stopping and step < durations.num_steps:
         checkpoints.wait()
         progress.line(
-          f'stopped by {signals.received}, step {step} is saved; the same '
-          'command resumes'
+          f'stopped by {signals.received or "a signal to another process"}, '
+          f'step {step} is saved; the same command resumes'
         )
         return False
       if 'log' in due:
         logged = step
         meter.restart()
+    checkpoints.wait()  # while signals still wait for it
   return True
 
 
@@ -172,7 +169,7 @@ def _check_finite(
       if saved
       else 'there is no checkpoint yet'
     )
-    + '. Try a lower config.optimizer.learning_rate or '
+    + '. In another --workdir, try a lower config.optimizer.learning_rate or '
     'config.optimizer.clip_norm=1'
   )
 
@@ -181,7 +178,6 @@ def _finish(
   run: Run, workdir: pathlib.Path, checkpoints: Checkpoints
 ) -> dict[str, Any]:
   """Evaluates the best checkpoint on `validation` and draws the curves."""
-  checkpoints.wait()
   step, variables = checkpoints.restore_model('best', run.state.variables)
   predictor = inference.Predictor(
     run.config, run.dataset.describe(), step, variables, run.eval_step

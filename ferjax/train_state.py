@@ -29,3 +29,17 @@ class TrainState:
     if self.ema is not None:
       return self.ema
     return {'params': self.params, 'model_state': self.model_state}
+
+  def split(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns `variables`, and everything else, as a checkpoint holds them."""
+    rest = {'step': self.step, 'opt_state': self.opt_state}
+    if self.ema is not None:
+      rest |= {'params': self.params, 'model_state': self.model_state}
+    return self.variables, rest
+
+  def join(
+    self, variables: dict[str, Any], rest: dict[str, Any]
+  ) -> 'TrainState':
+    """Returns the state of this form that `split` took apart."""
+    weights = variables if self.ema is None else {'ema': variables}
+    return self.replace(**rest, **weights)

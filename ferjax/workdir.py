@@ -71,20 +71,25 @@ def read_config(workdir: pathlib.Path) -> config_dict.ConfigDict:
 
 def read_dataset(workdir: pathlib.Path) -> dict[str, Any]:
   """Returns what the run in `workdir` knows of its data."""
+  path = workdir / DATASET
   try:
-    return json.loads(_read(workdir / DATASET))
-  except ValueError as error:
-    raise UserError(f'{workdir / DATASET} is not JSON: {error}') from error
+    dataset = json.loads(_read(path))
+  except json.JSONDecodeError:
+    dataset = None
+  known = {'name', 'class_names', 'image_shape', 'splits'}
+  if not isinstance(dataset, dict) or not known <= dataset.keys():
+    raise UserError(f'{path} does not describe a data set')
+  return dataset
 
 
 def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
   changes = [
-    f'dataset {field}: {old.get(field)}, now {new[field]}'
+    f'dataset {field}: {old[field]}, now {new[field]}'
     for field in ('name', 'class_names', 'image_shape')
-    if old.get(field) != new[field]
+    if old[field] != new[field]
   ]
   for name, split in new['splits'].items():
-    before = old.get('splits', {}).get(name, {})
+    before = old['splits'].get(name, {})
     if before.get('content_hash') != split['content_hash']:
       changes.append(
         f'dataset {name}: {before.get("num_examples")} examples of content '

@@ -131,11 +131,16 @@ until $main; do
   status=0
 done
 echo \$status > train.status"
-  # A session of its own outlives the connection, and stops as a whole.
+  # A session of its own outlives the connection, and stops as a whole. All of
+  # it holds the lock, so the lock is free once the last process has saved and
+  # ended; one that hangs is killed.
   on_workers all "cd ferjax || exit
-if [ -f train.pid ]; then kill -- -\$(cat train.pid) 2> /dev/null; fi
+if [ -f train.pid ]; then
+  kill -- -\$(cat train.pid) 2> /dev/null
+  flock --timeout=120 train.lock true || kill -KILL -- -\$(cat train.pid)
+fi
 rm -f train.status
-nohup setsid bash -c $(quote "$loop") > train.log 2>&1 < /dev/null &
+nohup setsid flock train.lock bash -c $(quote "$loop") > train.log 2>&1 < /dev/null &
 echo \$! > train.pid"
 }
 

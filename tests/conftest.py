@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 
 # Before anything imports jax.
 os.environ['XLA_FLAGS'] = (
@@ -16,6 +17,10 @@ import pytest
 
 from ferjax import config as config_lib
 
+# Binaries that tests start compile into a folder of their own. Set after the
+# import: this process compiles as it always does.
+CACHE = tempfile.TemporaryDirectory()
+os.environ['JAX_COMPILATION_CACHE_DIR'] = CACHE.name
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 flags.FLAGS.mark_as_parsed()  # grain reads its own flags

@@ -68,13 +68,23 @@ def test_a_killed_writer_leaves_nothing_and_is_cleaned_up(tmp_path):
   assert [path.name for path in tmp_path.iterdir()] == ['b']
 
 
-def test_a_writer_killed_while_replacing_loses_nothing(tmp_path, monkeypatch):
+def test_a_writer_killed_while_replacing_loses_nothing(tmp_path):
   target = tmp_path / 'b'
   make(target, 'old')
   target.rename(tmp_path / '.replaced')  # the state between two renames
   with pytest.raises(UserError, match='--overwrite'):
     atomic.check(target, overwrite=False)
   assert (target / 'file').read_text() == 'old'
+
+
+def test_leftovers_of_any_kind_are_removed(tmp_path):
+  workspace = tmp_path / '.incomplete'
+  (workspace / 'folder').mkdir(parents=True)
+  (workspace / 'file').touch()
+  (tmp_path / 'elsewhere').mkdir()
+  (workspace / 'link').symlink_to(tmp_path / 'elsewhere')
+  make(tmp_path / 'b', 'new')
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['b', 'elsewhere']
 
 
 def test_where_nothing_can_be_written_is_told(tmp_path, monkeypatch):

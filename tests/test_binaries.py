@@ -52,6 +52,7 @@ SIMPLE = '--config=configs/simple_cnn.py'
     ([SIMPLE, '--config.data.name=imagenet'], 'synthetic, fer2013, ckplus'),
     ([SIMPLE, '--config.data.dir=/nowhere'], 'fer2013 is not prepared'),
     ([SIMPLE, '--config.num_steps=9'], 'give the same duration twice'),
+    ([SIMPLE, '--config.seed=-1'], 'config.seed is -1; the least is 0'),
     ([SIMPLE, '--num_processes=2'], 'together, or --distributed=auto alone'),
     ([SIMPLE, 'stray'], "what does 'stray' mean"),
     ([], 'config'),
@@ -63,6 +64,14 @@ def test_main_answers_bad_input_with_one_line(flags, words):
   assert words in errors
   assert errors.startswith('error: ')
   assert 'Traceback' not in output + errors
+  if 'is not prepared' not in words:  # that says what to do as well
+    assert len(errors.splitlines()) == 1
+
+
+def test_benchmark_names_a_missing_config():
+  status, _, errors = call('ferjax.benchmark', '--config=configs/nope.py')
+  assert (status, len(errors.splitlines())) == (2, 1)
+  assert 'there is no such file' in errors
 
 
 def test_unprepared_data_is_answered_with_what_to_do():
@@ -160,7 +169,7 @@ def test_a_damaged_checkpoint_is_one_line(trained, tmp_path):
     path.write_bytes(path.read_bytes()[:50])
   status, _, errors = call('ferjax.evaluate', f'--workdir={workdir}')
   assert status == 2
-  assert 'cannot be read: it is damaged' in errors
+  assert ' is damaged (' in errors
   assert 'Traceback' not in errors
 
 

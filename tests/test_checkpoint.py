@@ -32,8 +32,19 @@ def save(workdir, accuracies, **options):
     return checkpoints.steps(), checkpoints.best_step()
 
 
-def damage(workdir, step):
-  for path in (workdir / 'checkpoints' / str(step) / 'model').rglob('d/*'):
+FILES = [
+  'model/**/d/*',
+  'model/manifest.ocdbt',
+  'training/**/d/*',
+  'data/metadata',
+  'metrics/metrics',
+]
+
+
+def damage(workdir, step, pattern):
+  paths = list((workdir / 'checkpoints' / str(step)).glob(pattern))
+  assert paths
+  for path in paths:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
@@ -43,17 +54,17 @@ def test_round_trip(tmp_path, use_ema):
   with Checkpoints(tmp_path) as checkpoints:
     checkpoints.save(state)
   with Checkpoints(tmp_path) as checkpoints:
-    restored, complaints = checkpoints.restore_latest(make_state(0, use_ema))
+    restored = checkpoints.restore_latest(make_state(0, use_ema))
     step, variables = checkpoints.restore_model('latest', state.variables)
   assert restored.next_index == step == 7
-  assert not complaints
+  assert not checkpoints.complaints
   jax.tree.map(np.testing.assert_array_equal, restored.state, state)
   jax.tree.map(np.testing.assert_array_equal, variables, state.variables)
   assert len(jax.tree.leaves(restored.state)[0].sharding.device_set) == 4
 
 
 def test_latest_and_best_are_kept(tmp_path):
-  accuracies = {10: 0.5, 20: 0.7, 30: None, 40: 0.6, 50: 0.65}
+  accuracies = {10: 0.5, 20: 0.7, 30: None, 40: 0.6, 50: 0.7}
   assert save(tmp_path, accuracies) == ([20, 40, 50], 20)
   with Checkpoints(tmp_path) as checkpoints:
     assert checkpoints.best_accuracy() == 0.7
@@ -74,7 +85,7 @@ def test_config_is_in_every_checkpoint(tmp_path):
 
 def test_nothing_saved_yet(tmp_path):
   with Checkpoints(tmp_path) as checkpoints:
-    assert checkpoints.restore_latest(make_state()) == (None, [])
+    assert checkpoints.restore_latest(make_state()) is None
     assert checkpoints.best_accuracy() == -1
     with pytest.raises(UserError, match='no checkpoint yet'):
       checkpoints.restore_model('best', make_state().variables)
@@ -97,19 +108,53 @@ def test_unknown_checkpoint(tmp_path, which, words):
     checkpoints.restore_model(which, make_state().variables)
 
 
-def test_damaged_newest_is_set_aside_and_the_one_before_used(tmp_path):
+@pytest.mark.parametrize('pattern', FILES)
+def test_damaged_newest_is_set_aside_and_the_one_before_used(tmp_path, pattern):
   save(tmp_path, {10: 0.5, 20: 0.6})
-  damage(tmp_path, 20)
+  damage(tmp_path, 20, pattern)
   with Checkpoints(tmp_path) as checkpoints:
-    with pytest.raises(UserError, match=r'20 .* damaged .* \[10\]'):
-      checkpoints.restore_model('latest', make_state().variables)
-    restored, (complaint,) = checkpoints.restore_latest(make_state())
+    restored = checkpoints.restore_latest(make_state())
     assert restored.next_index == 10
+    (complaint,) = checkpoints.complaints
     assert 'checkpoint 20 is damaged' in complaint
     assert (tmp_path / 'checkpoints-unreadable' / '20' / 'model').exists()
     checkpoints.save(make_state(20))  # the step is free again
     checkpoints.wait()
     assert checkpoints.steps() == [10, 20]
+
+
+def test_nothing_is_moved_where_nothing_can_be_read(tmp_path, monkeypatch):
+  """As when the memory is full: that is no reason to begin anew."""
+  save(tmp_path, {10: 0.5, 20: 0.6})
+
+  def fail(self, step, template):
+    raise RuntimeError('RESOURCE_EXHAUSTED: out of memory')
+
+  with Checkpoints(tmp_path) as checkpoints:
+    monkeypatch.setattr(Checkpoints, '_restore', fail)
+    with pytest.raises(UserError, match='20: RESOURCE_EXHAUSTED'):
+      checkpoints.restore_latest(make_state())
+    assert checkpoints.steps() == [10, 20]
+  assert not (tmp_path / 'checkpoints-unreadable').exists()
+
+
+@pytest.mark.parametrize('pattern', FILES[:2] + FILES[-1:])
+def test_evaluation_names_the_damaged_and_moves_nothing(tmp_path, pattern):
+  save(tmp_path, {10: 0.5, 20: 0.6})
+  damage(tmp_path, 20, pattern)
+  with (
+    pytest.raises(UserError, match=r'20.* is damaged') as error,
+    Checkpoints(tmp_path, read_only=True) as checkpoints,
+  ):
+    checkpoints.restore_model('latest', make_state().variables)
+  assert '\n' not in str(error.value)
+  assert (tmp_path / 'checkpoints' / '20').exists()
+
+
+def test_reading_makes_no_folder(tmp_path):
+  with Checkpoints(tmp_path, read_only=True) as checkpoints:
+    assert checkpoints.steps() == []
+  assert not (tmp_path / 'checkpoints').exists()
 
 
 def test_saving_does_not_see_later_changes(tmp_path):
@@ -124,5 +169,5 @@ def test_saving_does_not_see_later_changes(tmp_path):
     checkpoints.save(state)
     jax.block_until_ready(change(state))
     checkpoints.wait()
-    restored, _ = checkpoints.restore_latest(make_state())
+    restored = checkpoints.restore_latest(make_state())
   jax.tree.map(np.testing.assert_array_equal, restored.state, before)

@@ -81,9 +81,10 @@ def test_other_forms_are_refused(tmp_path):
     read(tmp_path / 'nothing')
   with pytest.raises(UserError, match='no class folder'):
     read(tmp_path)
-  (tmp_path / 'ckextended.csv').touch()
-  with pytest.raises(UserError, match='names no subjects'):
-    read(tmp_path / 'ckextended.csv')
+  for name in ('ckextended.csv', 'CKEXTENDED.CSV'):
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match='names no subjects'):
+      read(tmp_path / name)
   (tmp_path / 'ckplus.zip').touch()
   with pytest.raises(UserError, match='unpack'):
     read(tmp_path / 'ckplus.zip')

@@ -59,3 +59,23 @@ def test_run_name_of_a_config_file():
   assert config_lib.name_of('configs/resnet.py') == 'resnet'
   name = config_lib.name_of('a/b.py:depth=50,dataset=ckplus')
   assert name == 'b-depth=50,dataset=ckplus'
+
+
+@pytest.mark.parametrize(
+  ('field', 'value'),
+  [
+    ('seed', -1),
+    ('batch_size', 0),
+    ('accumulation_steps', 0),
+    ('steps_per_call', -1),
+    ('keep_checkpoints', 0),
+  ],
+)
+def test_numbers_out_of_range_are_named(field, value):
+  config = config_lib.default_config()
+  config_lib.validate(config)
+  config[field] = value
+  with pytest.raises(
+    UserError, match=rf'config\.{field} is {value}; the least'
+  ):
+    config_lib.validate(config)

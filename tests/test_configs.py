@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ferjax import config as config_lib
-from ferjax import parallel
 from ferjax.errors import UserError
 from ferjax.run import build
 
@@ -41,6 +40,36 @@ def test_resnet_depths(argument):
   assert name.model.name == 'resnet' + argument.removeprefix('depth=')
 
 
+def shapes(images, *shape):
+  """Returns a batch of this shape without its values."""
+  batch = {
+    'index': jax.ShapeDtypeStruct(shape, np.int32),
+    'mask': jax.ShapeDtypeStruct(shape, np.bool_),
+  }
+  return batch | (table(*shape) if images else {})
+
+
+def table(*shape):
+  return {
+    'image': jax.ShapeDtypeStruct((*shape, 48, 48, 1), np.uint8),
+    'label': jax.ShapeDtypeStruct(shape, np.int32),
+  }
+
+
+def check_lowering(run, table, train_batch, eval_batch):
+  state = jax.eval_shape(lambda: run.state)
+  for step, first, batch in (
+    (run.train_step, state, train_batch),
+    (run.eval_step, state.variables, eval_batch),
+  ):
+    with jax.numpy_dtype_promotion('standard'):  # for optax's adam
+      exported = jax.export.export(step, platforms=['cpu', 'cuda', 'tpu'])(
+        first, table, batch
+      )
+    assert exported.platforms == ('cpu', 'cuda', 'tpu')
+    assert exported.nr_devices == jax.device_count()
+
+
 CASES = [(path, '') for path in CONFIGS] + [
   (path, 'depth=121') for path in CONFIGS if path.stem == 'densenet'
 ]
@@ -57,27 +86,30 @@ def test_steps_lower_for_every_platform(path, argument, data_dir):
   config.data.name = 'fer2013'
   config.data.dir = data_dir
   config.sharding = 'shard_map'
-  config.augment.mixup = config.augment.cutmix = 1.0
-  config.augment.rotation = 10.0
+  n = config.batch_size // jax.device_count()
+  check_lowering(
+    build(config),
+    (),
+    shapes(True, jax.device_count(), 1, n),
+    shapes(True, jax.device_count(), n),
+  )
+
+
+@pytest.mark.slow
+def test_steps_lower_in_the_form_that_accelerators_run(data_dir, monkeypatch):
+  """Sixteen steps in a rolled loop, images on the device, all options on."""
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  config = config_lib.default_config()
+  config.data.dir = data_dir
+  config.data.placement = 'device'
+  config.num_epochs = 1.0
+  config.sharding = 'shard_map'
+  config.accumulation_steps = 2
+  config.ema_decay = 0.999
+  config.model.dtype = 'bfloat16'
+  config.model.dropout = 0.1
+  config.model.cross_replica_batch_norm = True
+  config.augment.update({'rotation': 10.0, 'mixup': 1.0, 'cutmix': 1.0})
   run = build(config)
-  devices, n = jax.device_count(), config.batch_size // jax.device_count()
-
-  def batch(*shape):
-    return {
-      'image': jax.ShapeDtypeStruct((*shape, 48, 48, 1), np.uint8),
-      'label': jax.ShapeDtypeStruct(shape, np.int32),
-      'index': jax.ShapeDtypeStruct(shape, np.int32),
-      'mask': jax.ShapeDtypeStruct(shape, np.bool_),
-    }
-
-  state = jax.eval_shape(lambda: run.state)
-  for step, first, split in (
-    (run.train_step, state, batch(devices, 1, n)),
-    (run.eval_step, state.variables, batch(devices, n)),
-  ):
-    with jax.numpy_dtype_promotion('standard'):  # for optax's adam
-      exported = jax.export.export(step, platforms=['cpu', 'cuda', 'tpu'])(
-        first, (), split
-      )
-    assert exported.platforms == ('cpu', 'cuda', 'tpu')
-    assert exported.nr_devices == len(parallel.global_mesh().devices)
+  assert run.steps_per_call == 16
+  check_lowering(run, table(84), shapes(False, 4, 16, 16), shapes(False, 4, 16))

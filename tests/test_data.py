@@ -79,6 +79,34 @@ def test_synthetic_faces_need_no_files():
   dataset = data.load_dataset(make_config(name='synthetic'), ['validation'])
   assert dataset.name == 'synthetic'
   assert tuple(dataset.splits) == ('validation',)
+  with pytest.raises(UserError, match="synthetic has no 'dev' split"):
+    data.load_dataset(make_config(name='synthetic'), ['dev'])
+
+
+def test_a_fold_without_subjects_is_refused(tmp_path):
+  subjects = np.array([f'S{number % 4:03}' for number in range(20)])
+  columns = {'full': {'subject': subjects}}
+  prepare(tmp_path, 'ckplus', {'full': make_split(20)}, columns)
+  config = make_config(tmp_path, name='ckplus', fold=3)
+  with pytest.raises(UserError, match=r'fold=3 leaves none for the validation'):
+    data.load_dataset(config, ['train', 'validation'])
+  assert len(data.load_dataset(config, ['test']).splits['test']) == 5
+
+
+def test_a_bucket_needs_gcsfs(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'gcsfs', None)
+  config = make_config('gs://bucket/data', name='fer2013')
+  with pytest.raises(UserError, match=r'pip install "ferjax\[gcs\]"'):
+    data.load_dataset(config, ['train'])
+
+
+def test_a_folder_that_cannot_be_read_is_named(monkeypatch):
+  def fail(data_dir, name):
+    raise PermissionError(13, 'Permission denied')
+
+  monkeypatch.setattr(records, 'find', fail)
+  with pytest.raises(UserError, match='cannot read /data: Permission denied'):
+    data.load_dataset(make_config('/data', name='fer2013'), ['train'])
 
 
 @pytest.mark.parametrize('name', ['fer2013', 'ckplus'])

@@ -2,10 +2,13 @@
 
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 
 from ferjax import logs
@@ -13,7 +16,7 @@ from ferjax import logs
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-def launch(workdir, data_dir, num_processes, *flags):
+def launch(workdir, data_dir, num_processes, *flags, status=0):
   """Runs a training on two devices in all, and waits for its processes."""
   with socket.socket() as probe:
     probe.bind(('127.0.0.1', 0))
@@ -56,7 +59,7 @@ def launch(workdir, data_dir, num_processes, *flags):
     )
   outputs = [process.communicate(timeout=240)[0] for process in processes]
   for process, output in zip(processes, outputs, strict=True):
-    assert process.returncode == 0, output
+    assert process.returncode == status, output
   return outputs
 
 
@@ -78,7 +81,37 @@ def test_two_processes_train_the_losses_of_one(data_dir, tmp_path, sharding):
     for name in a.keys() - {'images_per_second', 'input_wait'}:
       assert a[name] == pytest.approx(b[name], rel=1e-3), name
   assert 'val/accuracy' in actual[-1]
+  rows = [read_predictions(workdir) for workdir in (one, two)]
+  np.testing.assert_array_equal(rows[0][:, 0], rows[1][:, 0])
+  np.testing.assert_allclose(rows[0], rows[1], atol=1e-3)
 
-  # One process goes on where the two stopped.
-  resumed = launch(two, data_dir, 1, flag)
-  assert 'resumed at step 8 of 8' in resumed[0]
+
+@pytest.mark.slow
+def test_two_processes_or_one_go_on_where_two_stopped(data_dir, tmp_path):
+  launch(tmp_path, data_dir, 2)
+  expected = logs.read_metrics(tmp_path)[-1]
+  shutil.rmtree(tmp_path / 'checkpoints' / '8')
+  for num_processes, start in ((2, 4), (1, 8)):
+    outputs = launch(
+      tmp_path, data_dir, num_processes, '--config.data.placement=device'
+    )
+    assert f'resumed at step {start} of 8' in outputs[0]
+    last = logs.read_metrics(tmp_path)[-1]
+    assert last['train/loss'] == pytest.approx(expected['train/loss'], 1e-3)
+
+
+def read_predictions(workdir):
+  """Returns the index and the probabilities of each row."""
+  path = workdir / 'eval' / 'validation' / 'predictions.csv'
+  columns = (0, *range(3, 10))
+  return np.loadtxt(path, delimiter=',', skiprows=1, usecols=columns)
+
+
+@pytest.mark.slow
+def test_where_one_process_cannot_go_on_none_does(data_dir, tmp_path):
+  (tmp_path / 'file').touch()
+  began = time.monotonic()
+  outputs = launch(tmp_path / 'file' / 'run', data_dir, 2, status=2)
+  assert time.monotonic() - began < 60
+  assert 'cannot write to the workdir' in outputs[0]
+  assert 'another process failed' in outputs[1]

@@ -97,12 +97,23 @@ def test_train_csv_gives_a_stratified_tenth(tmp_path):
   assert other.index.tolist() != validation.index.tolist()
 
 
-def test_folders(tmp_path):
+def test_too_few_rows_for_a_validation_split_are_refused(tmp_path):
+  lines = ['emotion,pixels', *(f'{i % 7},{pixels(i)}' for i in range(28))]
+  path = write(tmp_path / 'train.csv', lines)
+  with pytest.raises(UserError, match='too few rows to draw a validation'):
+    read(path)
+
+
+def make_folders(tmp_path):
   for i, usage in enumerate(USAGES):
     top = 'train' if usage == 'Training' else 'test'
     folder = tmp_path / top / fer2013.CLASS_NAMES[LABELS[i]]
     folder.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(IMAGES[i, ..., 0]).save(folder / f'{usage}_{i}.png')
+
+
+def test_folders(tmp_path):
+  make_folders(tmp_path)
   (tmp_path / 'train' / '.DS_Store').touch()
   assert_is_everything(read(tmp_path).dataset)
 
@@ -115,6 +126,27 @@ def test_folders(tmp_path):
   assert len(result.skipped) == 2
 
 
+def test_a_number_stands_for_one_image(tmp_path):
+  make_folders(tmp_path)
+  image = tmp_path / 'train' / 'angry' / 'Training_0.png'
+  other = tmp_path / 'train' / 'surprise' / 'Training_00.png'
+  other.write_bytes(image.read_bytes())
+  with pytest.raises(UserError, match=f'{other}: has the number of {image}'):
+    read(tmp_path)
+  assert_is_everything(read(tmp_path, skip=True).dataset)
+
+
+@pytest.mark.parametrize('name', ['Train', 'validation'])
+def test_only_the_known_folders_hold_splits(tmp_path, name):
+  make_folders(tmp_path)
+  (tmp_path / 'train').rename(tmp_path / name)
+  with pytest.raises(UserError, match=f'train and test; .*{name}'):
+    read(tmp_path)
+  (tmp_path / 'train').mkdir()
+  with pytest.raises(UserError, match=f'train and test; .*{name}'):
+    read(tmp_path)
+
+
 def test_missing_splits_are_explained(tmp_path):
   path = write(tmp_path / 'fer2013.csv', csv_lines()[:51])
   result = read(path)
@@ -125,14 +157,14 @@ def test_missing_splits_are_explained(tmp_path):
 @pytest.mark.parametrize(
   ('line', 'reason'),
   [
-    ('3', '1 columns instead of 3'),
+    ('3', '1 instead of 3 columns'),
     (f'9,{pixels(0)},Training', "emotion '9' is not one of 0..6"),
     (f'x,{pixels(0)},Training', "emotion 'x' is not"),
     (f'3,256 {pixels(0)[:-4]},Training', "pixel 1 is '256'"),
     (f'3,{pixels(0)} x,Training', "pixel 2305 is 'x'"),
-    ('3,1 2 3,Training', '3 pixels instead of 2,304'),
+    ('3,1 2 3,Training', '3 instead of 2,304 pixels'),
     (f'3,{pixels(0)},Testing', "Usage 'Testing' is not one of"),
-    (f'3,"{pixels(0)},Training,', '4 columns instead of 3'),
+    (f'3,"{pixels(0)},Training,', '4 instead of 3 columns'),
   ],
 )
 def test_a_bad_row_is_named_or_left_out(tmp_path, line, reason):
@@ -154,7 +186,14 @@ def test_a_bad_row_is_named_or_left_out(tmp_path, line, reason):
   ('name', 'content', 'reason'),
   [
     ('fer2013.csv', '', 'is empty'),
-    ('fer2013.csv', '0,1 2 3,Training\n', 'no header'),
+    ('fer2013.csv', '0,1 2 3,Training\n', "found '0,1 2 3,Training'"),
+    ('fer2013.csv', 'emotion,pixels,usage\n', 'columns emotion, pixels and'),
+    ('fer2013.csv', 'emotion,pixels,emotion\n', 'each once, in any order'),
+    (
+      'fer2013.csv',
+      'emotion,pixels,Usage,id\n',
+      'line 1: expected the columns',
+    ),
     ('fer2013.csv', 'emotion,pixels,Usage\n', 'holds no valid example'),
     ('test.csv', 'pixels\n1 2 3\n', 'without labels'),
     ('fer2013.zip', 'PK', 'unpack'),
@@ -173,6 +212,7 @@ def test_other_sources_are_refused(tmp_path):
     read(tmp_path)
   folder = tmp_path / 'train' / 'happy'
   folder.mkdir(parents=True)
+  (tmp_path / 'test').mkdir()
   PIL.Image.new('L', (48, 48)).save(folder / '1.jpg')
   with pytest.raises(UserError, match='cannot be told from other names'):
     read(tmp_path)
@@ -181,24 +221,33 @@ def test_other_sources_are_refused(tmp_path):
     read(tmp_path)
 
 
-@pytest.mark.real_data
-def test_both_csv_forms_of_the_real_data_are_equal(tmp_path):
+def make_real(out, *options):
+  """Runs the tool that rebuilds FER2013; returns what is read of it."""
   tool = SHARED / 'tools' / 'make_fer2013.py'
-  datasets = []
-  for layout in ('csv', 'icml'):
-    out = tmp_path / layout
-    subprocess.run(
-      [
-        sys.executable,
-        tool,
-        f'--layout={layout}',
-        f'--out={out}',
-        '--limit=20',
-      ],
-      check=True,
-    )
-    datasets.append(read(out).dataset)
-  assert tuple(datasets[0].splits) == ('train', 'validation')
-  for name, split in datasets[0].splits.items():
+  command = [sys.executable, tool, f'--out={out}', *options]
+  subprocess.run(command, check=True)
+  return read(out).dataset
+
+
+@pytest.mark.real_data
+def test_all_forms_of_the_real_data_are_equal(tmp_path):
+  csv, icml, folders = (
+    make_real(tmp_path / layout, f'--layout={layout}', '--limit=20')
+    for layout in ('csv', 'icml', 'folders')
+  )
+  assert tuple(csv.splits) == ('train', 'validation')
+  for name, split in csv.splits.items():
     assert len(split) == 20
-    assert split.content_hash() == datasets[1].splits[name].content_hash()
+    assert split.content_hash() == icml.splits[name].content_hash()
+    jpegs = folders.splits[name]
+    np.testing.assert_array_equal(split.labels, jpegs.labels)
+    gaps = np.abs(split.images.astype(float) - jpegs.images)
+    assert gaps.mean(axis=(1, 2, 3)).max() < 5  # compressed, not exchanged
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_the_real_data_has_the_published_counts(tmp_path):
+  dataset = make_real(tmp_path)
+  for name, split in dataset.splits.items():
+    assert tuple(split.counts(7).tolist()) == fer2013.PUBLISHED[name]

@@ -210,7 +210,13 @@ def cloud(tmp_path):
   }
 
 
-@pytest.mark.skipif(not shutil.which('setsid'), reason='workers run Linux')
+ON_LINUX = pytest.mark.skipif(
+  not (shutil.which('setsid') and shutil.which('flock')),
+  reason='workers run Linux',
+)
+
+
+@ON_LINUX
 @pytest.mark.parametrize('status', [0, 2])
 def test_tpu_vm_from_queue_to_result(tmp_path, monkeypatch, cloud, status):
   # Taken away before: the old request has to go.
@@ -246,3 +252,26 @@ def test_tpu_vm_from_queue_to_result(tmp_path, monkeypatch, cloud, status):
   # A mistake in the flags keeps the TPU, to look at.
   assert (calls[-1] == 'queued-resources delete') == (status == 0)
   assert (tmp_path / 'runs/a b/metrics').exists() == (status == 0)
+
+
+@ON_LINUX
+def test_tpu_vm_starts_only_after_the_last_training_has_ended(tmp_path, cloud):
+  events = tmp_path / 'events'
+  program(
+    tmp_path / 'worker/ferjax/.venv/bin/python',
+    '#!/usr/bin/env bash\n'
+    f'trap \'/bin/sleep 0.5; echo end >> "{events}"; exit\' TERM\n'
+    f'echo begin >> "{events}"\n'
+    'while :; do /bin/sleep 0.05; done\n',
+  )
+  try:
+    for expected in ('begin\n', 'begin\nend\nbegin\n'):
+      done = launch('tpu_vm.sh', *TPU, 'start', '--', *FLAGS, **cloud)
+      assert done.returncode == 0, done.stderr
+      deadline = time.monotonic() + 5
+      while not events.exists() or events.read_text() != expected:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+  finally:
+    leader = int((tmp_path / 'worker/ferjax/train.pid').read_text())
+    os.killpg(leader, signal.SIGKILL)

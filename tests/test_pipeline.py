@@ -107,6 +107,23 @@ def test_prefetching_keeps_the_order(split):
   assert len(placed[0]['image'].sharding.device_set) == 4
 
 
+@pytest.mark.parametrize(
+  ('memory', 'placement'), [(10**6, 'device'), (5000, 'host')]
+)
+def test_auto_placement_fills_a_quarter_of_an_accelerator(
+  split, monkeypatch, memory, placement
+):
+  class Device:
+    platform = 'gpu'
+
+    def memory_stats(self):
+      return {'bytes_limit': memory}
+
+  monkeypatch.setattr(jax, 'local_devices', lambda: [Device()])
+  assert split.images.nbytes == 1332
+  assert pipeline.choose_placement('auto', [split]) == placement
+
+
 def test_auto_placement_keeps_images_on_the_host_of_a_cpu(split):
   assert pipeline.choose_placement('auto', [split]) == 'host'
   assert pipeline.choose_placement('device', [split]) == 'device'

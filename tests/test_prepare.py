@@ -1,6 +1,9 @@
+import pathlib
 import subprocess
 import sys
+import time
 
+from absl import flags
 from absl.testing import flagsaver
 import numpy as np
 import pytest
@@ -22,9 +25,9 @@ def write_csv(path, num_rows=30, bad_rows=0):
   return path
 
 
-def run(tmp_path, source, **flags):
-  flags = {'dataset': 'fer2013', 'data_dir': str(tmp_path / 'data'), **flags}
-  with flagsaver.flagsaver(source=str(source), **flags):
+def run(tmp_path, source, **values):
+  values = {'dataset': 'fer2013', 'data_dir': str(tmp_path / 'data'), **values}
+  with flagsaver.flagsaver(source=str(source), **values):
     prepare.main(['prepare'])
 
 
@@ -41,7 +44,7 @@ def rows_of_table(text):
 def test_it_prepares_and_prints_every_count(tmp_path, capsys, monkeypatch):
   published = {
     'train': (4, 3, 2, 3, 3, 2, 3),
-    'validation': (1, 2, 2, 1, 1, 2, 2),
+    'validation': (1, 2, 1, 1, 1, 2, 1006),
   }
   monkeypatch.setattr(fer2013, 'PUBLISHED', published)
   run(tmp_path, write_csv(tmp_path / 'fer2013.csv'))
@@ -51,9 +54,10 @@ def test_it_prepares_and_prints_every_count(tmp_path, capsys, monkeypatch):
   table = rows_of_table(output)
   assert ['class', 'train', 'validation'] in table
   assert ['angry', '4', '1'] in table
-  assert ['neutral', '3', '1', '(published', '2)'] in table
-  assert ['all', '20', '10', '(published', '11)'] in table
-  assert 'differ from the published ones in validation' in output
+  assert ['fear', '2', '2', '(+1)'] in table
+  assert ['neutral', '3', '1', '(-1,005)'] in table
+  assert ['all', '20', '10', '(-1,004)'] in table
+  assert f'{dataset.source}: the counts of validation are not the pub' in output
   assert 'no test split: PrivateTest was not in the source' in output
   assert 'written to' in output
 
@@ -84,17 +88,59 @@ def test_nothing_is_read_for_a_target_that_is_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('flags', 'words'),
+  ('values', 'words'),
   [
     ({'dataset': 'fer'}, '--dataset=fer: must be one of fer2013, ckplus'),
     ({'dataset': None}, '--dataset=: must be one of'),
     ({'source': ''}, '--source=PATH is missing'),
+    ({'source': '~nobody-at-all/data'}, '~nobody-at-all/data: no such file'),
+    ({'source': 'x' * 300}, 'cannot read x.*: File name too long'),
     ({'data_dir': '/dev/null/data'}, 'cannot make /dev/null'),
   ],
 )
-def test_wrong_flags_are_named(tmp_path, flags, words):
+def test_wrong_flags_are_named(tmp_path, values, words):
   with pytest.raises(UserError, match=words):
-    run(tmp_path, **{'source': tmp_path, **flags})
+    run(tmp_path, **{'source': tmp_path, **values})
+
+
+def test_a_negative_seed_is_refused():
+  with (
+    pytest.raises(flags.IllegalFlagValueError, match='seed=-1'),
+    flagsaver.as_parsed(seed='-1'),
+  ):
+    pass
+
+
+@pytest.mark.skipif(
+  not pathlib.Path('/proc/self/mem').exists(), reason='needs Linux'
+)
+def test_a_broken_disk_is_one_line(tmp_path):
+  source = tmp_path / 'fer2013.csv'
+  source.symlink_to('/proc/self/mem')  # its first byte cannot be read
+  with pytest.raises(UserError, match=f'cannot read {source}: Input/output'):
+    run(tmp_path, source)
+
+
+def test_a_killed_run_leaves_the_old_data_set(tmp_path):
+  run(tmp_path, write_csv(tmp_path / 'old.csv'))
+  before = load(tmp_path).describe()
+  source = tmp_path / 'new.csv'
+  header, row, *_ = (tmp_path / 'old.csv').read_text().splitlines()
+  source.write_text('\n'.join([header, *[row] * 5000]))
+  command = [sys.executable, '-m', 'ferjax.prepare', '--dataset=fer2013']
+  command += [f'--source={source}', f'--data_dir={tmp_path}/data']
+  process = subprocess.Popen([*command, '--overwrite'])
+  workspace = tmp_path / 'data' / 'fer2013' / '.incomplete'
+  with process:
+    while not list(workspace.glob('**/*train*')):
+      assert process.poll() is None
+      time.sleep(0.001)
+    process.kill()
+  assert workspace.exists()  # it was at work
+  assert load(tmp_path).describe() == before
+  run(tmp_path, tmp_path / 'old.csv', overwrite=True)
+  assert load(tmp_path).describe() == before
+  assert not workspace.exists()
 
 
 def test_the_command_fails_in_one_line(tmp_path):
@@ -108,6 +154,12 @@ def test_the_command_fails_in_one_line(tmp_path):
 
 
 def test_help_is_quick_and_names_the_flags():
-  command = [sys.executable, '-m', 'ferjax.prepare', '--help']
+  command = [sys.executable, '-X', 'importtime']
+  command += ['-m', 'ferjax.prepare', '--help']
   result = subprocess.run(command, capture_output=True, text=True)
-  assert '--skip_bad_rows' in result.stdout.replace('--[no]', '--')
+  assert result.returncode == 1  # absl's way
+  assert '--[no]skip_bad_rows' in result.stdout
+  lines = result.stderr.splitlines()
+  imported = {line.split('|')[-1].strip() for line in lines}
+  assert 'ferjax.cli' in imported
+  assert not {'jax', 'rich', 'tensorflow_datasets'} & imported

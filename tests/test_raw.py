@@ -24,9 +24,21 @@ def test_pixels_are_those_of_the_text():
   np.testing.assert_array_equal(parsed, PIXELS)
 
 
-@pytest.mark.filterwarnings('error::DeprecationWarning')
+@pytest.mark.parametrize('word', ['0163', '000', '0' * 5000 + '7'])
+def test_a_number_may_begin_with_zeros(word):
+  assert raw.parse_pixels(with_pixel(word))[6] == int(word[-3:])
+  with pytest.raises(raw.BadRow, match="pixel 1 is 'x'"):
+    raw.parse_pixels('x ' + with_pixel(word))
+  with pytest.raises(raw.BadRow, match='2,305 instead of 2,304 pixels'):
+    raw.parse_pixels('7 ' + with_pixel(word))
+
+
 @pytest.mark.parametrize(
-  'word', ['256', '-1', 'x', '7x', '1.5', '4294967297', '9' * 30, 'nan']
+  'word',
+  [
+    *('256', '0256', '-1', '+163', 'x', '7x', '1.5', 'nan', '1\t2', '1\xa02'),
+    *('4294967297', '9' * 30, '9' * 5000, '\u0663'),
+  ],
 )
 def test_a_bad_pixel_is_named(word):
   with pytest.raises(raw.BadRow, match='pixel 7 is'):
@@ -35,7 +47,7 @@ def test_a_bad_pixel_is_named(word):
 
 @pytest.mark.parametrize('count', [0, 1, 2303, 2305])
 def test_another_number_of_pixels_is_told(count):
-  with pytest.raises(raw.BadRow, match=f'{count:,} pixels instead of 2,304'):
+  with pytest.raises(raw.BadRow, match=f'{count:,} instead of 2,304 pixels'):
     raw.parse_pixels(text(np.resize(PIXELS, count)))
 
 
@@ -55,7 +67,7 @@ def test_what_is_no_image_of_the_right_size_is_a_bad_row(tmp_path):
   with pytest.raises(raw.BadRow, match='not an image'):
     raw.read_image(tmp_path / 'text.png')
   PIL.Image.new('I;16', (48, 48)).save(tmp_path / 'deep.png')
-  with pytest.raises(raw.BadRow, match='I;16'):
+  with pytest.raises(raw.BadRow, match='mode I;16 instead of L'):
     raw.read_image(tmp_path / 'deep.png')
   noise = PIXELS.astype(np.uint8).reshape(48, 48)
   PIL.Image.fromarray(noise).save(tmp_path / 'cut.png')
@@ -63,6 +75,19 @@ def test_what_is_no_image_of_the_right_size_is_a_bad_row(tmp_path):
   (tmp_path / 'cut.png').write_bytes(data[: len(data) // 2])
   with pytest.raises(raw.BadRow, match='broken image'):
     raw.read_image(tmp_path / 'cut.png')
+
+
+@pytest.mark.parametrize('limit', [1000, 2000])  # an error; a warning
+def test_a_decompression_bomb_is_a_bad_row(tmp_path, monkeypatch, limit):
+  PIL.Image.new('L', (64, 48)).save(tmp_path / 'large.png')
+  monkeypatch.setattr(PIL.Image, 'MAX_IMAGE_PIXELS', limit)
+  with pytest.raises(raw.BadRow, match='far more pixels than 48x48'):
+    raw.read_image(tmp_path / 'large.png')
+
+
+def test_a_file_that_cannot_be_read_is_no_bad_row(tmp_path):
+  with pytest.raises(FileNotFoundError):
+    raw.read_image(tmp_path / 'gone.png')
 
 
 def test_bad_rows_stop_or_are_kept():

@@ -1,5 +1,8 @@
 import json
+import pathlib
 import socket
+import subprocess
+import sys
 
 from etils import epath
 import numpy as np
@@ -10,6 +13,19 @@ from ferjax.data import records
 from ferjax.data.dataset import Dataset, Split
 from ferjax.data.raw import Raw
 from ferjax.errors import UserError
+
+# Writes one split where no file may be larger than 10 kB.
+WRITER = """
+import pathlib, resource, sys
+sys.path.insert(0, sys.argv[1])
+import test_records
+from ferjax.errors import UserError
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+  test_records.write(test_records.make_raw(), sys.argv[2])
+except UserError as error:
+  print(error)
+"""
 
 
 def make_raw(seed=0, num_examples=30):
@@ -97,6 +113,61 @@ def test_only_whole_versions_are_found(tmp_path):
     (tmp_path / 'faces' / name).mkdir(parents=True)
   found = records.find(str(tmp_path), 'faces')
   assert found == epath.Path(tmp_path / 'faces' / '1.10.0')
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+  here = pathlib.Path(__file__).parent
+  output = subprocess.run(
+    [sys.executable, '-c', WRITER, here, tmp_path],
+    cwd=here.parent,
+    check=True,
+    capture_output=True,
+    text=True,
+  ).stdout
+  assert output.startswith(f'cannot write {tmp_path}/faces/1.0.0: ')
+  assert 'File too large' in output
+  assert output.count('\n') == 1
+  assert list((tmp_path / 'faces').iterdir()) == []
+
+
+@pytest.mark.parametrize(
+  ('error', 'words'),
+  [
+    (PermissionError(13, 'Permission denied'), 'Permission denied'),
+    (MemoryError(), 'MemoryError'),
+  ],
+)
+def test_what_cannot_be_read_is_not_called_damaged(
+  tmp_path, monkeypatch, error, words
+):
+  write(make_raw(), tmp_path)
+  prepared = open_prepared(tmp_path)
+
+  def fail(*args, **options):
+    raise error
+
+  monkeypatch.setattr(np, 'empty', fail)
+  with pytest.raises(UserError, match=f'cannot read {tmp_path}.*{words}'):
+    prepared.read('train')
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+  write(make_raw(), tmp_path)
+  whole = type(epath.Path(tmp_path)).open
+
+  def fail(path, *args, **options):
+    if path.name.startswith('faces-train'):
+      raise PermissionError(13, 'Permission denied', str(path))
+    return whole(path, *args, **options)
+
+  monkeypatch.setattr(type(epath.Path(tmp_path)), 'open', fail)
+  with pytest.raises(UserError, match=r'cannot read .*denied.*faces-train'):
+    open_prepared(tmp_path)
+
+
+def test_the_home_of_nobody_is_no_place_to_write_to():
+  with pytest.raises(UserError, match='--data_dir=~nobody-at-all/data: '):
+    records.target('~nobody-at-all/data', 'faces')
 
 
 def test_a_bucket_is_no_place_to_write_to():

@@ -21,11 +21,9 @@ def draw(seed, num_classes, n=200):
 @pytest.mark.parametrize('num_classes', [2, 8])
 def test_scores_equal_scikit_learn(num_classes):
   labels, predictions = draw(num_classes, num_classes)
-  confusion = statistics.confusion_matrix(labels, predictions, num_classes)
   names = range(num_classes)
-  np.testing.assert_array_equal(
-    confusion,
-    sklearn.metrics.confusion_matrix(labels, predictions, labels=names),
+  confusion = sklearn.metrics.confusion_matrix(
+    labels, predictions, labels=names
   )
   scores = statistics.class_scores(confusion)
   expected = sklearn.metrics.precision_recall_fscore_support(
@@ -34,17 +32,16 @@ def test_scores_equal_scikit_learn(num_classes):
   for ours, theirs in zip(scores, expected, strict=False):
     assert ours.dtype == np.float64
     np.testing.assert_allclose(ours, theirs, rtol=1e-14)
-  assert statistics.accuracy(confusion) == pytest.approx(
-    sklearn.metrics.accuracy_score(labels, predictions)
-  )
   assert statistics.macro_f1(confusion) == pytest.approx(
     sklearn.metrics.f1_score(labels, predictions, average='macro')
   )
 
 
 def test_macro_f1_leaves_out_only_classes_that_never_occur():
-  labels, predictions = np.array([0, 0, 1]), np.array([0, 2, 1])
-  confusion = statistics.confusion_matrix(labels, predictions, 5)
+  labels, predictions = [0, 0, 1], [0, 2, 1]
+  confusion = sklearn.metrics.confusion_matrix(
+    labels, predictions, labels=range(5)
+  )
   # Class 2 is predicted and never true: it counts as 0. 3 and 4 do not count.
   assert statistics.macro_f1(confusion) == pytest.approx((2 / 3 + 1 + 0) / 3)
   assert statistics.macro_f1(confusion) == pytest.approx(
@@ -53,30 +50,15 @@ def test_macro_f1_leaves_out_only_classes_that_never_occur():
 
 
 def test_rows_are_the_true_classes():
-  confusion = statistics.confusion_matrix([0, 0, 1], [1, 1, 1], 2)
-  np.testing.assert_array_equal(confusion, [[0, 2], [0, 1]])
-  np.testing.assert_allclose(statistics.class_scores(confusion).recall, [0, 1])
+  np.testing.assert_allclose(
+    statistics.class_scores([[0, 2], [0, 1]]).recall, [0, 1]
+  )
 
 
 def test_no_examples():
-  confusion = statistics.confusion_matrix(np.zeros(0, int), np.zeros(0, int), 3)
-  np.testing.assert_array_equal(confusion, np.zeros((3, 3)))
-  assert math.isnan(statistics.accuracy(confusion))
+  confusion = np.zeros((3, 3), int)
   assert math.isnan(statistics.macro_f1(confusion))
   assert not np.any(statistics.class_scores(confusion))
-
-
-@pytest.mark.parametrize(
-  ('labels', 'predictions', 'message'),
-  [
-    ([0, 3], [0, 0], r'labels must be in \[0, 3\)'),
-    ([0, 0], [0, -1], r'predictions must be in \[0, 3\)'),
-    ([0], [0, 1], r'must be \[n\]'),
-  ],
-)
-def test_confusion_matrix_refuses(labels, predictions, message):
-  with pytest.raises(ValueError, match=message):
-    statistics.confusion_matrix(labels, predictions, 3)
 
 
 @pytest.mark.parametrize('confidence', [0.8, 0.95, 0.999])

@@ -237,8 +237,7 @@ def test_evaluation_counts_every_example_once(split, sharding):
     ('batch_size', 30, 'multiple of 4'),
     ('sharding', 'pjit', 'shard_map'),
     ('ema_decay', 1.5, '[0, 1)'),
-    ('accumulation_steps', 0, 'accumulation'),
-    ('eval_batch_size', 0, 'eval_batch_size'),
+    ('accumulation_steps', 3, 'multiple of 12'),
   ],
 )
 def test_bad_settings_are_named(field, value, words):

@@ -10,7 +10,6 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from ferjax.data import synthetic
-from ferjax.errors import UserError
 
 NUM_CLASSES = 7
 
@@ -117,7 +116,7 @@ def test_pictures_are_neither_flat_nor_burnt_out(dataset):
   assert np.mean(images == 0) < 0.1
 
 
-def test_a_linear_model_is_between_chance_and_seventy_percent(dataset):
+def test_a_linear_model_is_between_chance_and_sixty_percent(dataset):
   train, test = dataset.splits['train'], dataset.splits['test']
   pixels = [split.images.reshape(len(split), -1) for split in (train, test)]
   model = make_pipeline(
@@ -128,13 +127,3 @@ def test_a_linear_model_is_between_chance_and_seventy_percent(dataset):
     model.fit(pixels[0][:1500], train.labels[:1500])
     accuracy = model.score(pixels[1], test.labels)
   assert 0.3 < accuracy < 0.6
-
-
-def test_an_unknown_split_is_refused():
-  with pytest.raises(UserError, match=r"no split 'dev'; have \['train'"):
-    synthetic.load(('dev',), seed=0)
-
-
-def test_a_negative_seed_is_refused():
-  with pytest.raises(UserError, match=r'data.seed is -1'):
-    synthetic.load(('test',), seed=-1)

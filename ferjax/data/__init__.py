@@ -54,6 +54,7 @@ def load_dataset(
   if config.name == 'synthetic':
     from ferjax.data import synthetic
 
+    _check_splits(config.name, split_names, tuple(synthetic.SPLIT_SIZES), {})
     return synthetic.load(split_names, config.seed)
   if config.name == 'ckplus':
     return _load_fold(config, split_names)
@@ -64,7 +65,12 @@ def _load_prepared(
   config: config_dict.ConfigDict, split_names: Sequence[str]
 ) -> Dataset:
   prepared = _open(config)
-  _check_splits(config, split_names, prepared.split_names, prepared.missing)
+  _check_splits(
+    f'{config.name} as prepared in {config.dir}',
+    split_names,
+    prepared.split_names,
+    prepared.missing,
+  )
   return Dataset(
     name=config.name,
     class_names=prepared.class_names,
@@ -80,7 +86,13 @@ def _load_fold(
   prepared = _open(config)
   full, columns = prepared.read(ckplus.SPLIT, ('subject',))
   parts = ckplus.fold_splits(columns['subject'], config.fold)
-  _check_splits(config, split_names, tuple(parts), {})
+  _check_splits(config.name, split_names, tuple(parts), {})
+  for name in split_names:
+    if not parts[name].any():
+      raise UserError(
+        f'{prepared.source}: too few subjects, config.data.fold={config.fold}'
+        f' leaves none for the {name} split'
+      )
   validation_fold = (config.fold + 1) % ckplus.NUM_FOLDS
   note = (
     f'ckplus by subjects: test is fold {config.fold} of {ckplus.NUM_FOLDS},'
@@ -105,7 +117,15 @@ def _load_fold(
 def _open(config: config_dict.ConfigDict) -> 'records.Prepared':
   from ferjax.data import records  # tensorflow-datasets only where needed
 
-  path = records.find(config.dir, config.name)
+  try:
+    path = records.find(config.dir, config.name)
+  except ImportError:  # of what etils opens a bucket with
+    raise UserError(
+      f'cannot read {config.dir} yet: pip install "ferjax[gcs]"'
+    ) from None
+  except OSError as error:
+    reason = error.strerror or error
+    raise UserError(f'cannot read {config.dir}: {reason}') from error
   if path is None:
     raise UserError(
       f'{config.name} is not prepared: nothing in {config.dir}/{config.name}\n'
@@ -118,7 +138,7 @@ def _open(config: config_dict.ConfigDict) -> 'records.Prepared':
 
 
 def _check_splits(
-  config: config_dict.ConfigDict,
+  data: str,
   wanted: Sequence[str],
   present: Sequence[str],
   missing: Mapping[str, str],
@@ -127,6 +147,5 @@ def _check_splits(
     if name not in present:
       why = f': {missing[name]}' if name in missing else ''
       raise UserError(
-        f'{config.name} as prepared in {config.dir} has no {name!r} split (it'
-        f' has {", ".join(present)}){why}'
+        f'{data} has no {name!r} split (it has {", ".join(present)}){why}'
       )

@@ -68,12 +68,19 @@ def _workspace(target: pathlib.Path) -> Iterator[pathlib.Path]:
     os.close(handle)
     raise UserError(f'{target}: another process is writing it') from None
   try:
-    for left_by_killed_run in workspace.iterdir():
-      shutil.rmtree(left_by_killed_run)
+    for leftover in workspace.iterdir():
+      _remove(leftover)
     yield workspace
   finally:
     shutil.rmtree(workspace, ignore_errors=True)
     os.close(handle)
+
+
+def _remove(path: pathlib.Path) -> None:
+  if path.is_dir() and not path.is_symlink():
+    shutil.rmtree(path)
+  else:
+    path.unlink()
 
 
 def _replace(target: pathlib.Path, new: pathlib.Path) -> None:

@@ -123,7 +123,7 @@ def _find_folder(source: pathlib.Path) -> pathlib.Path:
   """Returns the folder of class folders; refuses the other forms of CK+."""
   if not source.exists():
     raise UserError(f'{source}: no such folder')
-  if source.suffix == '.csv':
+  if source.suffix.lower() == '.csv':
     raise UserError(
       f'{source}: names no subjects, so subject-independent folds are'
       ' impossible; take the folder CK+48'

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import pathlib
 import re
-import warnings
 
 import numpy as np
 
@@ -34,6 +33,8 @@ HOW_TO_GET = (
 )
 
 _FOLDERS = {'train': ('Training',), 'test': ('PublicTest', 'PrivateTest')}
+
+_COLUMNS = ['Usage', 'emotion', 'pixels'], ['emotion', 'pixels']
 
 # The challenge's archive holds the last two side by side: the first has all.
 _FILES = ('fer2013.csv', 'icml_face_data.csv', 'train.csv')
@@ -76,20 +77,6 @@ def read(
   return _read_csv(source, bad_rows, progress, seed)
 
 
-def stratified_tenth(labels: np.ndarray, seed: int) -> np.ndarray:
-  """Draws a tenth of each class, bool `[n]`."""
-  rng = np.random.default_rng(seed)
-  drawn = np.zeros(len(labels), bool)
-  for label in range(len(CLASS_NAMES)):
-    rows = rng.permutation(np.flatnonzero(labels == label))
-    drawn[rows[: _tenth(len(rows))]] = True
-  return drawn
-
-
-def _tenth(count: int) -> int:
-  return (count + 5) // 10
-
-
 def _split_line(line: str) -> list[str]:
   # No field holds a comma or a line's end, so a quote can hide neither: one
   # line is one row, whatever is wrong with it, and row numbers stay true.
@@ -97,15 +84,16 @@ def _split_line(line: str) -> list[str]:
 
 
 def _read_header(path: pathlib.Path, line: str) -> list[str]:
-  header = _split_line(line)
   if not line:
     raise UserError(f'{path}: the file is empty')
-  if 'pixels' in header and 'emotion' not in header:
+  header = _split_line(line)
+  if header == ['pixels']:
     raise UserError(f'{path}: without labels (no column emotion), of no use')
-  if 'pixels' not in header or 'emotion' not in header:
+  # Of a misspelt Usage, every row would silently be for training.
+  if sorted(header) not in _COLUMNS:
     raise UserError(
-      f'{path}, line 1: no header; expected emotion,pixels,Usage in any order,'
-      f' found {line.strip()[:40]!r}'
+      f'{path}, line 1: expected the columns emotion, pixels and perhaps Usage,'
+      f' each once, in any order; found {line.strip()[:40]!r}'
     )
   return header
 
@@ -113,7 +101,7 @@ def _read_header(path: pathlib.Path, line: str) -> list[str]:
 def _parse_row(header: Sequence[str], line: str) -> tuple[str, int, np.ndarray]:
   fields = _split_line(line)
   if len(fields) != len(header):
-    raise raw.BadRow(f'{len(fields)} columns instead of {len(header)}')
+    raise raw.BadRow(f'{len(fields)} instead of {len(header)} columns')
   row = dict(zip(header, fields, strict=True))
   usage, emotion = row.get('Usage', 'Training'), row['emotion']
   if usage not in USAGES:
@@ -128,11 +116,7 @@ def _read_csv(
 ) -> raw.Raw:
   examples = {usage: [] for usage in USAGES}
   num_rows, num_bytes = 0, path.stat().st_size
-  with (
-    path.open(encoding='utf-8-sig', errors='replace') as file,
-    warnings.catch_warnings(),
-  ):
-    warnings.simplefilter('error', DeprecationWarning)  # see raw.parse_pixels
+  with path.open(encoding='utf-8-sig', errors='replace') as file:
     header = _read_header(path, file.readline())
     for number, line in enumerate(file, 2):
       if line.isspace():
@@ -152,15 +136,15 @@ def _read_csv(
 def _read_folders(
   source: pathlib.Path, bad_rows: raw.BadRows, progress: raw.Progress
 ) -> raw.Raw:
-  order = list(USAGES)
-  found = sorted(
-    (order.index(usage), number, label, path)
-    for usage, number, label, path in _named_images(source, bad_rows)
-  )
+  found = [
+    (usage, *image)
+    for usage, images in _named_images(source, bad_rows).items()
+    for _, image in sorted(images.items())
+  ]
   examples = {usage: [] for usage in USAGES}
-  for index, (usage, _, label, path) in enumerate(found):
+  for index, (usage, label, path) in enumerate(found):
     try:
-      examples[order[usage]].append((raw.read_image(path), label, index))
+      examples[usage].append((raw.read_image(path), label, index))
     except raw.BadRow as reason:
       bad_rows.add(str(path), reason)
     if index % 256 == 0:
@@ -170,29 +154,36 @@ def _read_folders(
 
 def _named_images(
   source: pathlib.Path, bad_rows: raw.BadRows
-) -> list[tuple[str, int, int, pathlib.Path]]:
-  """Lists the usage, number, label and path of every image file."""
+) -> dict[str, dict[int, tuple[int, pathlib.Path]]]:
+  """Returns the label and path of every image, by usage and number."""
+  tops = [path.name for path in raw.visible(source) if path.is_dir()]
+  if set(tops) != set(_FOLDERS):
+    raise UserError(
+      f'{source}: holds neither {", ".join(_FILES)} nor just the folders'
+      f' {" and ".join(_FOLDERS)}; its folders: {", ".join(tops) or "none"}'
+    )
   files = [
     (usages, CLASS_NAMES.index(name), path)
     for top, usages in _FOLDERS.items()
-    if (source / top).is_dir()
     for name, paths in raw.class_folders(source / top, CLASS_NAMES, bad_rows)
     for path in paths
   ]
   matches = [_IMAGE_NAME.fullmatch(path.name) for _, _, path in files]
   if not any(matches):
     raise UserError(
-      f'{source}: holds neither {", ".join(_FILES)} nor images named by their'
-      ' split (train/CLASS/Training_1.jpg, test/CLASS/PublicTest_1.jpg);'
+      f'{source}: its images are not named by their split'
+      ' (train/CLASS/Training_1.jpg, test/CLASS/PublicTest_1.jpg);'
       " FER2013's splits cannot be told from other names"
     )
-  found = []
+  found = {usage: {} for usage in USAGES}
   for (usages, label, path), match in zip(files, matches, strict=True):
-    if match and match[1] in usages:
-      found.append((match[1], int(match[2]), label, path))
-    else:
+    if not match or match[1] not in usages:
       expected = ' or '.join(f'{usage}_NUMBER.jpg' for usage in usages)
       bad_rows.add(str(path), raw.BadRow(f'not named {expected}'))
+      continue
+    _, first = found[match[1]].setdefault(int(match[2]), (label, path))
+    if first != path:  # a number stands for one row of the original
+      bad_rows.add(str(path), raw.BadRow(f'has the number of {first}'))
   return found
 
 
@@ -223,16 +214,27 @@ def _make_raw(
   return raw.Raw(dataset, PUBLISHED, missing, tuple(bad_rows.skipped))
 
 
+def _tenth(count: int) -> int:
+  return (count + 5) // 10
+
+
 def _draw_validation(result: raw.Raw, seed: int) -> raw.Raw:
-  """Makes a tenth of the training split the validation split."""
+  """Makes a tenth of each class of the training split validation."""
   rows = result.dataset.splits['train']
-  drawn = stratified_tenth(rows.labels, seed)
+  rng = np.random.default_rng(seed)
+  drawn = np.zeros(len(rows), bool)
+  for label in range(len(CLASS_NAMES)):
+    own = rng.permutation(np.flatnonzero(rows.labels == label))
+    drawn[own[: _tenth(len(own))]] = True
+  if not drawn.any():
+    source = result.dataset.source
+    raise UserError(f'{source}: too few rows to draw a validation split from')
   splits = {
     name: Split(rows.images[part], rows.labels[part], rows.index[part])
     for name, part in (('train', ~drawn), ('validation', drawn))
   }
   note = (
-    'train.csv names no splits: validation is a tenth of each class of'
+    'the csv names no splits: validation is a tenth of each class of'
     f' Training, drawn with seed {seed}; it is not PublicTest'
   )
   dataset = dataclasses.replace(

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import io
 import pathlib
 import re
+import warnings
 
 import numpy as np
 import PIL.Image
@@ -85,28 +87,27 @@ def make_split(
 
 
 def parse_pixels(text: str) -> np.ndarray:
-  """Returns the pixels of a blank-separated text, uint8 `[48 * 48]`.
-
-  Before NumPy 2.3 it needs DeprecationWarning to be an error.
+  """Returns the pixels of a text, uint8 `[48 * 48]`.
 
   Raises:
-    BadRow: if they are not 2,304 integers in 0..255.
+    BadRow: if they are not 2,304 numbers in 0..255, digits alone, with blanks
+      between them.
   """
-  try:  # 64 bits: a larger number is clipped, not wrapped into the range
-    pixels = np.fromstring(text, np.int64, sep=' ')
-  except (ValueError, DeprecationWarning):
-    raise BadRow(_pixel_fault(text)) from None
-  if len(pixels) != SIDE**2 or pixels.min() < 0 or pixels.max() > 255:
+  if not re.fullmatch('[0-9 ]*', text):
+    raise BadRow(_pixel_fault(text))
+  # 64 bits: a larger number is clipped, not wrapped into the range.
+  pixels = np.fromstring(text, np.int64, sep=' ')
+  if len(pixels) != SIDE**2 or pixels.max() > 255:
     raise BadRow(_pixel_fault(text))
   return pixels.astype(np.uint8)
 
 
 def _pixel_fault(text: str) -> str:
-  words = text.split()
+  words = re.findall('[^ ]+', text)
   for position, word in enumerate(words, 1):
-    if not re.fullmatch('[0-9]{1,3}', word) or int(word) > 255:
+    if not re.fullmatch('0*[0-9]{1,3}', word) or int(word[-3:]) > 255:
       return f'pixel {position} is {word[:20]!r}, not an integer in 0..255'
-  return f'{len(words):,} pixels instead of {SIDE**2:,}'
+  return f'{len(words):,} instead of {SIDE**2:,} pixels'
 
 
 def read_image(path: pathlib.Path) -> np.ndarray:
@@ -114,17 +115,26 @@ def read_image(path: pathlib.Path) -> np.ndarray:
 
   Raises:
     BadRow: if it is no image, or not one of 48x48 pixels of 8 bits.
+    OSError: if the file cannot be read.
   """
+  file = io.BytesIO(path.read_bytes())
   try:
-    with PIL.Image.open(path) as image:
-      if image.size != (SIDE, SIDE):
-        width, height = image.size
-        raise BadRow(f'{width}x{height} pixels instead of {SIDE}x{SIDE}')
-      if image.mode not in ('L', 'RGB'):
-        raise BadRow(f'image mode {image.mode} is neither grey nor colour')
-      return np.asarray(image.convert('L'))
+    with warnings.catch_warnings():
+      warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
+      image = PIL.Image.open(file)
+    if image.size != (SIDE, SIDE):
+      width, height = image.size
+      raise BadRow(f'{width}x{height} pixels instead of {SIDE}x{SIDE}')
+    if image.mode not in ('L', 'RGB'):
+      raise BadRow(f'image mode {image.mode} instead of L (grey) or RGB')
+    return np.asarray(image.convert('L'))
   except PIL.UnidentifiedImageError:
     raise BadRow('not an image') from None
+  except (
+    PIL.Image.DecompressionBombError,
+    PIL.Image.DecompressionBombWarning,
+  ):
+    raise BadRow(f'far more pixels than {SIDE}x{SIDE}') from None
   except (OSError, SyntaxError) as error:  # Pillow's words for broken files
     raise BadRow(f'broken image: {error}') from None
 
@@ -146,7 +156,7 @@ def class_folders(
     UserError: if another folder lies among them.
   """
   result = []
-  for path in _visible(folder):
+  for path in visible(folder):
     if path.is_file():
       bad_rows.add(str(path), BadRow('in no class folder'))
     elif path.name not in spellings:
@@ -154,9 +164,10 @@ def class_folders(
         f'{path}: not a class folder; their names are {", ".join(spellings)}'
       )
     else:
-      result.append((path.name, _visible(path)))
+      result.append((path.name, visible(path)))
   return result
 
 
-def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
+def visible(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Returns what lies in a folder, sorted; hidden files do not count."""
   return sorted(p for p in folder.iterdir() if not p.name.startswith('.'))

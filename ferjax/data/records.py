@@ -1,7 +1,7 @@
 """Prepared data sets: a tensorflow-datasets builder's files, and back.
 
-They lie in DATA_DIR/NAME/VERSION. Any tensorflow-datasets folder there can be
-read whose examples have an `image` of bytes and a `label` with class names.
+They lie in DATA_DIR/NAME/VERSION. Each example has an `image`, a `label`, the
+`index` of its row in the source, and what else the source tells of it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -102,22 +102,20 @@ class Prepared:
     """Opens the folder `path`.
 
     Raises:
-      UserError: if it is damaged or without images and labels.
+      UserError: if it cannot be read or is damaged.
     """
     self.path = path
-    with _whole(path):
+    with _readable(path):
+      for file in path.iterdir():  # tfds would hide that it may not read them
+        file.open('rb').close()
       self._builder = tfds.builder_from_directory(path)
       info = self._builder.info
-      metadata = dict(info.metadata.items())
+      metadata = info.metadata
       self.split_names = tuple(info.splits)
-    features = info.features
-    if not {'image', 'label'} <= set(features):
-      raise UserError(f'{path}: its examples have no image or no label')
-    self.class_names = tuple(features['label'].names)
-    self.source = metadata.get('source', str(path))
-    self.notes = tuple(metadata.get('notes', ()))
-    self.missing = dict(metadata.get('missing', {}))
-    self._has_index = 'index' in features
+      self.class_names = tuple(info.features['label'].names)
+      self.source = metadata['source']
+      self.notes = tuple(metadata['notes'])
+      self.missing = dict(metadata['missing'])
 
   def read(
     self, split_name: str, columns: Sequence[str] = ()
@@ -132,14 +130,15 @@ class Prepared:
       The split, and each column `[n]`.
 
     Raises:
-      UserError: if the files are damaged.
+      UserError: if they cannot be read or are damaged.
     """
-    with _whole(self.path):
+    with _readable(self.path):
       source = self._builder.as_data_source(split_name)
       count = len(source)
-      images = np.empty((count, *source[0]['image'].shape), np.uint8)
+      shape = self._builder.info.features['image'].shape
+      images = np.empty((count, *shape), np.uint8)
       labels = np.empty(count, np.int32)
-      index = np.arange(count)
+      index = np.empty(count, np.int64)
       values = {name: [] for name in columns}
       for start in range(0, count, _CHUNK):
         rows = range(start, min(start + _CHUNK, count))
@@ -147,8 +146,7 @@ class Prepared:
         for row, example in zip(rows, examples, strict=True):
           images[row] = example['image']
           labels[row] = example['label']
-          if self._has_index:
-            index[row] = example['index']
+          index[row] = example['index']
           for name, column in values.items():
             column.append(example[name])
     order = np.argsort(index, kind='stable')
@@ -178,13 +176,16 @@ def target(data_dir: str, name: str) -> pathlib.Path:
   """Returns the folder that `write` makes, `DATA_DIR/NAME/VERSION`.
 
   Raises:
-    UserError: if `data_dir` is not of this machine.
+    UserError: if `data_dir` is not of this machine, or the home of nobody.
   """
   if '://' in data_dir:
     raise UserError(
       f'--data_dir={data_dir}: prepare in a local folder, then copy it there'
     )
-  return pathlib.Path(data_dir).expanduser() / name / VERSION
+  try:
+    return pathlib.Path(data_dir).expanduser() / name / VERSION
+  except RuntimeError as error:
+    raise UserError(f'--data_dir={data_dir}: {error}') from None
 
 
 def write(
@@ -212,20 +213,29 @@ def write(
     contextlib.redirect_stdout(io.StringIO()),  # tfds is chatty
   ):
     builder = Builder(raw, workspace, lambda: progress(next(done) / total))
-    builder.download_and_prepare(
-      download_config=tfds.download.DownloadConfig(try_download_gcs=False)
-    )
+    try:
+      builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(try_download_gcs=False)
+      )
+    except RuntimeError as error:  # array_record's, of a full disk too
+      raise UserError(f'cannot write {path}: {_first_line(error)}') from error
     (workspace / name / VERSION).rename(workspace / atomic.RESULT)
   return path
 
 
 @contextlib.contextmanager
-def _whole(path: epath.Path) -> Iterator[None]:
-  """Says in one line that a folder is damaged."""
+def _readable(path: epath.Path) -> Iterator[None]:
+  """Says in one line why a folder cannot be read."""
   try:
     yield
+  except (MemoryError, PermissionError) as error:
+    raise UserError(f'cannot read {path}: {_first_line(error)}') from error
   except Exception as error:  # whatever tfds and array_record stumble over
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
     raise UserError(
-      f'{path}: damaged; prepare it again with --overwrite ({reason})'
+      f'{path}: damaged; prepare it again with --overwrite'
+      f' ({_first_line(error)})'
     ) from error
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error).splitlines() or [type(error).__name__])[0]
