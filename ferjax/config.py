@@ -76,7 +76,7 @@ def default_config() -> config_dict.ConfigDict:
   config.loss.class_weights = 'none'  # or 'balanced', or 'angry=2,fear=1.5'
 
   config.optimizer = config_dict.ConfigDict()  # see ferjax/optim.py
-  config.optimizer.name = 'sgd'  # any of optax's
+  config.optimizer.name = 'sgd'  # see ferjax/optim.py
   config.optimizer.learning_rate = 0.1
   config.optimizer.momentum = 0.9
   config.optimizer.nesterov = True

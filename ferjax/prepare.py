@@ -96,8 +96,7 @@ def _read(progress: Callable[[float], None]) -> 'Raw':
 def counts_table(raw: 'Raw') -> 'rich.table.Table':
   """Returns the examples of every split and class.
 
-  A count has in brackets how much it is above the published one, if it is not
-  that.
+  A count that is not the published one has the difference beside it.
   """
   import rich.box
   import rich.table

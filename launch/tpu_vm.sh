@@ -12,7 +12,7 @@ Does the actions to the TPU called NAME, in the order given:
   copy      send this code (and --data) to every worker
   install   make a Python environment of it on every worker
   start     run `python -m ferjax.main FLAGS...` on every worker, again
-            whenever it fails (status 2, a mistake in FLAGS, ends it)
+            whenever it fails (2, a mistake in FLAGS, and 3, a loss that is not finite, end it)
   log       follow worker 0's output to its end; fails if the training did
   fetch     copy the --workdir of FLAGS from worker 0 into runs/
   delete    give the TPU back; until then it costs money
@@ -125,7 +125,7 @@ start() {
   loop="status=0
 until $main; do
   status=\$?
-  if [ \$status = 2 ]; then break; fi
+  case \$status in 2|3) break ;; esac
   echo \"ended with status \$status; starts again in 10 s\"
   sleep 10
   status=0

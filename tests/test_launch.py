@@ -217,7 +217,7 @@ ON_LINUX = pytest.mark.skipif(
 
 
 @ON_LINUX
-@pytest.mark.parametrize('status', [0, 2])
+@pytest.mark.parametrize('status', [0, 2, 3])
 def test_tpu_vm_from_queue_to_result(tmp_path, monkeypatch, cloud, status):
   # Taken away before: the old request has to go.
   (tmp_path / 'states').write_text('SUSPENDED\nPROVISIONING\nACTIVE\n')

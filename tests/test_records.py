@@ -146,7 +146,7 @@ def test_what_cannot_be_read_is_not_called_damaged(
   def fail(*args, **options):
     raise error
 
-  monkeypatch.setattr(np, 'empty', fail)
+  monkeypatch.setattr(tfds.core.DatasetBuilder, 'as_data_source', fail)
   with pytest.raises(UserError, match=f'cannot read {tmp_path}.*{words}'):
     prepared.read('train')
 

@@ -119,9 +119,9 @@ def _open(config: config_dict.ConfigDict) -> 'records.Prepared':
 
   try:
     path = records.find(config.dir, config.name)
-  except ImportError:  # of what etils opens a bucket with
+  except ImportError as error:  # of what opens a bucket
     raise UserError(
-      f'cannot read {config.dir} yet: pip install "ferjax[gcs]"'
+      f'cannot read {config.dir}: {error} (gs: pip install "ferjax[gcs]")'
     ) from None
   except OSError as error:
     reason = error.strerror or error

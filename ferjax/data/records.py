@@ -106,8 +106,8 @@ class Prepared:
     """
     self.path = path
     with _readable(path):
-      for file in path.iterdir():  # tfds would hide that it may not read them
-        file.open('rb').close()
+      for file in filter(epath.Path.is_file, path.iterdir()):
+        file.open('rb').close()  # tfds would not say that it may not
       self._builder = tfds.builder_from_directory(path)
       info = self._builder.info
       metadata = info.metadata
