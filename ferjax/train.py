@@ -60,8 +60,8 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
   )
   table = pipeline.table(train_split, run.placement)
   validation_table = pipeline.table(validation_split, run.placement)
-  template = parallel.replicate(run.state)
-  state, start = checkpoints.restore_latest(template) or (template, 0)
+  restored = checkpoints.restore_latest(run.state)
+  state, start = restored or (parallel.replicate(run.state), 0)
   best = checkpoints.best_accuracy()
   calls = pipeline.plan_calls(
     start,

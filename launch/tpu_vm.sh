@@ -12,7 +12,8 @@ Does the actions to the TPU called NAME, in the order given:
   copy      send this code (and --data) to every worker
   install   make a Python environment of it on every worker
   start     run `python -m ferjax.main FLAGS...` on every worker, again
-            whenever it fails (2, a mistake in FLAGS, and 3, a loss that is not finite, end it)
+            whenever it fails, but not for status 2 (a mistake in FLAGS)
+            or 3 (a loss that is not finite)
   log       follow worker 0's output to its end; fails if the training did
   fetch     copy the --workdir of FLAGS from worker 0 into runs/
   delete    give the TPU back; until then it costs money

@@ -56,19 +56,27 @@ def data_dir(tmp_path_factory):
   return str(folder)
 
 
-@pytest.fixture
-def small_config(data_dir):
-  """A training of a few seconds: `simple_cnn`, 30 steps of 16 faces."""
-  config = config_lib.default_config()
-  config.data.dir = data_dir
-  config.model.name = 'simple_cnn'
-  config.batch_size = 16
-  config.eval_batch_size = 16
-  config.num_steps = 30
-  config.log_every_steps = 5
-  config.eval_every_epochs = 0.0
-  config.eval_every_steps = 10
-  config.checkpoint_every_epochs = 0.0
-  config.checkpoint_every_steps = 10
-  config.optimizer.learning_rate = 0.02
-  return config
+@pytest.fixture(scope='session')
+def make_config(data_dir):
+  """Makes configs of a few seconds: `simple_cnn`, 30 steps of 16 faces."""
+
+  def make_config():
+    config = config_lib.default_config()
+    config.update(
+      {
+        'batch_size': 16,
+        'eval_batch_size': 16,
+        'num_steps': 30,
+        'log_every_steps': 5,
+        'eval_every_epochs': 0.0,
+        'eval_every_steps': 10,
+        'checkpoint_every_epochs': 0.0,
+        'checkpoint_every_steps': 10,
+      }
+    )
+    config.data.dir = data_dir
+    config.model.name = 'simple_cnn'
+    config.optimizer.learning_rate = 0.02
+    return config
+
+  return make_config

@@ -6,31 +6,16 @@ import jax
 import numpy as np
 import pytest
 
-from ferjax import config as config_lib
-from ferjax import inference, logs, parallel, train
+from ferjax import inference, logs, train
 from ferjax.checkpoint import Checkpoints
 from ferjax.errors import TrainingError, UserError
 from ferjax.run import build
 
 
 @pytest.fixture(scope='module')
-def finished(data_dir, tmp_path_factory):
+def finished(make_config, tmp_path_factory):
   """The workdir and the figures of a run that has come to its end."""
-  config = config_lib.default_config()
-  config.update(
-    {
-      'batch_size': 16,
-      'num_steps': 30,
-      'log_every_steps': 5,
-      'eval_every_epochs': 0.0,
-      'eval_every_steps': 10,
-      'checkpoint_every_epochs': 0.0,
-      'checkpoint_every_steps': 10,
-    }
-  )
-  config.data.dir = data_dir
-  config.model.name = 'simple_cnn'
-  config.optimizer.learning_rate = 0.02
+  config = make_config()
   workdir = tmp_path_factory.mktemp('finished')
   return workdir, train.train_and_evaluate(config, workdir), config
 
@@ -141,15 +126,15 @@ def test_the_loss_falls_on_a_few_faces(finished):
   assert records[-1]['train/loss'] < 0.8 * records[0]['train/loss']
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(small_config, tmp_path):
-  small_config.optimizer.learning_rate = 1e20
-  small_config.checkpoint_every_steps = 1
+def test_a_loss_that_is_not_finite_stops_the_run(make_config, tmp_path):
+  config = make_config()
+  config.optimizer.learning_rate = 1e20
+  config.checkpoint_every_steps = 1
   with pytest.raises(TrainingError, match=r'between steps \d+ and \d+') as e:
-    train.train_and_evaluate(small_config, tmp_path)
+    train.train_and_evaluate(config, tmp_path)
   assert 'last good checkpoint is step' in str(e.value)
-  state = build(small_config).state
   with Checkpoints(tmp_path) as checkpoints:
-    restored = checkpoints.restore_latest(parallel.replicate(state))
+    restored = checkpoints.restore_latest(build(config).state)
   assert all(
     np.isfinite(x).all() for x in jax.tree.leaves(restored.state.params)
   )
