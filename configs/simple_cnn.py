@@ -15,7 +15,8 @@ def get_config(argument: str = '') -> config_dict.ConfigDict:
   config = config_lib.default_config()
   config.data.name = given.dataset
   config.model.name = 'simple_cnn'
-  config.num_epochs = 20.0 if given.dataset == 'fer2013' else 8.0
+  config.model.dropout = 0.2
+  config.num_epochs = 15.0 if given.dataset == 'fer2013' else 8.0
   config.optimizer.name = 'adamw'
   config.optimizer.learning_rate = 1e-3
   config.optimizer.weight_decay = 0.01

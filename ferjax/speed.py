@@ -15,6 +15,8 @@ from ferjax import parallel
 from ferjax.data import pipeline
 from ferjax.run import Run, build
 
+Batches = Iterator[dict[str, jax.Array]]
+
 _ROUNDS = 5
 
 
@@ -48,11 +50,12 @@ def measure(config: config_dict.ConfigDict, num_calls: int) -> dict[str, Any]:
 
   rounds = []
   for _ in range(_ROUNDS):
+    again = itertools.repeat(first, num_calls + 1)
     rounds.append(
       [
-        trainer.rate(lambda: _exhaust(trainer.batches())),
-        trainer.rate(lambda: trainer.train(itertools.repeat(first, num_calls))),
-        trainer.rate(lambda: trainer.train(trainer.batches())),
+        trainer.rate(_exhaust, trainer.batches()),
+        trainer.rate(trainer.train, again),
+        trainer.rate(trainer.train, trainer.batches()),
       ]
     )
   medians = np.median(rounds, axis=0).tolist()
@@ -84,11 +87,13 @@ class _Trainer:
     self._split = run.dataset.splits['train']
     self._state = parallel.replicate(run.state)
     self._table = pipeline.table(self._split, run.placement)
-    num_steps = num_calls * run.steps_per_call
-    self._num_images = num_steps * run.config.batch_size
-    self._calls = pipeline.plan_calls(0, num_steps, run.steps_per_call, [])
+    per_call = run.steps_per_call
+    self._num_images = num_calls * per_call * run.config.batch_size
+    # One call more than is timed: it starts the reader.
+    num_steps = (num_calls + 1) * per_call
+    self._calls = pipeline.plan_calls(0, num_steps, per_call, [])
 
-  def batches(self) -> Iterator[dict[str, jax.Array]]:
+  def batches(self) -> Batches:
     """Yields the batches of all calls, placed on the devices."""
     config = self._run.config
     return pipeline.prefetch_to_devices(
@@ -103,21 +108,22 @@ class _Trainer:
       config.data.prefetch,
     )
 
-  def train(self, batches: Iterator[dict[str, jax.Array]]) -> None:
+  def train(self, batches: Batches) -> None:
     """Makes the steps and waits for the last."""
     for batch in batches:
       self._state, sums = self._run.train_step(self._state, self._table, batch)
       parallel.settle(sums)
     jax.block_until_ready(self._state)
 
-  def rate(self, work: Callable[[], None]) -> float:
-    """Returns the images per second of `work` over all calls."""
+  def rate(self, work: Callable[[Batches], None], batches: Batches) -> float:
+    """Returns images per second of `work` over all batches but the first."""
+    next(batches)
     began = time.perf_counter()
-    work()
+    work(batches)
     return self._num_images / (time.perf_counter() - began)
 
 
-def _exhaust(batches: Iterator[dict[str, jax.Array]]) -> None:
+def _exhaust(batches: Batches) -> None:
   for batch in batches:
     jax.block_until_ready(batch)
 
