@@ -1,10 +1,15 @@
-"""Densely connected networks, arXiv 1608.06993, at 48x48.
+"""Densely connected networks, arXiv 1608.06993, at 48x48, from scratch.
 
-Without `depth=`, the small one that trains on two CPU cores:
+Without `depth=`, the small one for two CPU cores:
 
-  python -m ferjax.main --config=configs/densenet.py:dataset=synthetic
-  python -m ferjax.main --config=configs/densenet.py
-  python -m ferjax.main --config=configs/densenet.py:depth=121
+python -m ferjax.main --config=configs/densenet.py:dataset=synthetic
+  1.5 minutes; 96.6% of validation (seed 0)
+python -m ferjax.main --config=configs/densenet.py
+  14 minutes; 63.9% and 64.2% of FER2013's validation (seeds 0 and 1)
+
+For an accelerator, with --config.model.dtype=bfloat16; not measured yet:
+
+python -m ferjax.main --config=configs/densenet.py:depth=121
 """
 
 from ml_collections import config_dict
