@@ -4,7 +4,6 @@ from collections.abc import Mapping
 import pathlib
 from typing import Any, NamedTuple
 
-import jax
 from orbax.checkpoint import args as ocp_args
 from orbax.checkpoint import checkpoint_manager
 from orbax.checkpoint.checkpoint_managers import preservation_policy
@@ -115,7 +114,7 @@ class Checkpoints:
     step = int(parallel.to_host(state.step))
     if step in self._manager.all_steps():
       return
-    model, training = _global(state).split()
+    model, training = parallel.make_global(state).split()
     self._manager.save(
       step,
       args=ocp_args.Composite(
@@ -178,7 +177,7 @@ class Checkpoints:
     )
 
   def _restore(self, step: int, template: TrainState) -> Restored:
-    model, training = _abstract(template).split()
+    model, training = parallel.abstract(template).split()
     for item in ('model', 'training'):
       damage.check_readable(self._folder / str(step) / item)
     items = self._manager.restore(
@@ -211,7 +210,7 @@ class Checkpoints:
       items = self._manager.restore(
         step,
         args=ocp_args.Composite(
-          model=ocp_args.StandardRestore(_abstract(variables))
+          model=ocp_args.StandardRestore(parallel.abstract(variables))
         ),
       )
     except Exception as error:
@@ -242,17 +241,3 @@ class Checkpoints:
       f'{self._folder} holds no checkpoint {which!r}; have best, latest, '
       f'{steps}'
     )
-
-
-def _abstract(tree: Any) -> Any:
-  sharding = parallel.replicated()
-  return jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
-  )
-
-
-def _global(tree: Any) -> Any:
-  # What pmap returns is replicated over this process's devices only.
-  if jax.process_count() == 1:
-    return tree
-  return parallel.replicate(parallel.to_host(tree))

@@ -139,6 +139,24 @@ def replicate(tree: Any) -> Any:
   return jax.tree.map(put, tree)
 
 
+def make_global(tree: Any) -> Any:
+  """Puts what a step returned on all devices of all processes.
+
+  What pmap returns is replicated over the devices of its own process only.
+  """
+  if jax.process_count() == 1:
+    return tree
+  return replicate(to_host(tree))
+
+
+def abstract(tree: Any) -> Any:
+  """Returns shapes and types alone, to be replicated over all devices."""
+  sharding = replicated()
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
+  )
+
+
 def shard(tree: Any, sharding: str) -> Any:
   """Places one call's batch: the first axis is this process's devices.
 

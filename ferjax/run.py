@@ -15,6 +15,7 @@ from ferjax import (
   optim,
   preprocess,
   steps,
+  train_state,
 )
 from ferjax import config as config_lib
 from ferjax import durations as durations_lib
@@ -78,7 +79,7 @@ def build(config: config_dict.ConfigDict) -> Run:
     schedule=schedule,
     train_step=steps.make_train_step(config, model, optimizer, weights),
     eval_step=steps.make_eval_step(config, model),
-    state=steps.init_state(variables, optimizer, config.ema_decay > 0),
+    state=train_state.create(variables, optimizer, config.ema_decay > 0),
     placement=pipeline.choose_placement(
       config.data.placement, list(dataset.splits.values())
     ),

@@ -43,29 +43,6 @@ def validate(config: config_dict.ConfigDict) -> None:
     )
 
 
-def init_state(
-  variables: dict[str, Any],
-  optimizer: optax.GradientTransformation,
-  use_ema: bool,
-) -> TrainState:
-  """Returns the state before the first step, on the host's default device.
-
-  Args:
-    variables: of the network, `params` and whatever else it keeps.
-    optimizer: whose state is made for the parameters.
-    use_ema: whether a moving average of the weights is kept.
-  """
-  variables = dict(variables)
-  params = variables.pop('params')
-  return TrainState(
-    step=np.zeros((), np.int32),
-    params=params,
-    model_state=variables,
-    opt_state=optimizer.init(params),
-    ema={'params': params, 'model_state': variables} if use_ema else None,
-  )
-
-
 def make_train_step(
   config: config_dict.ConfigDict,
   model: models.Module,
@@ -162,6 +139,31 @@ def _train_step(
   )
   total_weight = lax.psum(jnp.sum(batch['weight']), AXIS)
 
+  model_state, grads, sums = _gradients(
+    config, model, state, batch, total_weight, dropout_key
+  )
+  grads, sums = lax.psum((grads, sums), AXIS)
+  # Each device saw other examples, and so has other batch statistics.
+  model_state = lax.pmean(model_state, AXIS)
+  sums |= {'grad_norm': optax.tree.norm(grads), 'steps': jnp.float32(1)}
+  return _update(config, optimizer, state, grads, model_state), sums
+
+
+def _gradients(
+  config: config_dict.ConfigDict,
+  model: models.Module,
+  state: TrainState,
+  batch: Batch,
+  total_weight: jax.Array,
+  dropout_key: jax.Array,
+) -> tuple[Any, Any, metrics.Sums]:
+  """Works through one device's batch, in `accumulation_steps` parts.
+
+  Returns:
+    The other variables after the last part, the gradients of this device's
+    share of the loss, and its sums.
+  """
+
   def loss_fn(
     params: Any, model_state: Any, part: Batch, key: jax.Array
   ) -> tuple[jax.Array, tuple[Any, metrics.Sums]]:
@@ -199,12 +201,7 @@ def _train_step(
     carry, _ = lax.scan(
       add_part, carry, inputs, unroll=jax.default_backend() == 'cpu'
     )
-  model_state, grads, sums = carry
-  grads, sums = lax.psum((grads, sums), AXIS)
-  # Each device saw other examples, and so has other batch statistics.
-  model_state = lax.pmean(model_state, AXIS)
-  sums |= {'grad_norm': optax.tree.norm(grads), 'steps': jnp.float32(1)}
-  return _update(config, optimizer, state, grads, model_state), sums
+  return carry
 
 
 def _update(

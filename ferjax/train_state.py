@@ -3,6 +3,8 @@
 from typing import Any
 
 import flax.struct
+import numpy as np
+import optax
 
 
 @flax.struct.dataclass
@@ -43,3 +45,26 @@ class TrainState:
     """Returns the state of this form that `split` took apart."""
     weights = variables if self.ema is None else {'ema': variables}
     return self.replace(**rest, **weights)
+
+
+def create(
+  variables: dict[str, Any],
+  optimizer: optax.GradientTransformation,
+  use_ema: bool,
+) -> TrainState:
+  """Returns the state before the first step.
+
+  Args:
+    variables: of the network, `params` and whatever else it keeps.
+    optimizer: whose state is made for the parameters.
+    use_ema: whether a moving average of the weights is kept.
+  """
+  variables = dict(variables)
+  params = variables.pop('params')
+  return TrainState(
+    step=np.zeros((), np.int32),
+    params=params,
+    model_state=variables,
+    opt_state=optimizer.init(params),
+    ema={'params': params, 'model_state': variables} if use_ema else None,
+  )

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from ferjax import parallel, steps
+from ferjax import parallel, train_state
 from ferjax.checkpoint import Checkpoints
 from ferjax.errors import UserError
 
@@ -17,7 +17,7 @@ def make_state(step=0, use_ema=False):
     'params': {'dense': {'kernel': rng.random((30, 4), np.float32)}},
     'batch_stats': {'norm': {'mean': rng.random(4, np.float32)}},
   }
-  state = steps.init_state(variables, optax.sgd(0.1, momentum=0.9), use_ema)
+  state = train_state.create(variables, optax.sgd(0.1, momentum=0.9), use_ema)
   if use_ema:
     state = state.replace(ema=jax.tree.map(lambda x: x + 1, state.ema))
   return parallel.replicate(state.replace(step=np.int32(step)))

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from ferjax import config as config_lib
-from ferjax import parallel, steps
+from ferjax import parallel, steps, train_state
 from ferjax.data import pipeline
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
@@ -63,7 +63,7 @@ def train(config, split, model=None, num_steps=6, placement='host', per_call=1):
   model = model or Tiny(norm=True)
   optimizer = optax.sgd(0.1, momentum=0.9)
   variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=True)
-  state = steps.init_state(variables, optimizer, config.ema_decay > 0)
+  state = train_state.create(variables, optimizer, config.ema_decay > 0)
   state = parallel.replicate(state)
   step = steps.make_train_step(
     config, model, optimizer, np.array([1.0, 2.0, 0.5], np.float32)
