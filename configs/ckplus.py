@@ -1,7 +1,7 @@
 """CK+48 with subject-independent folds: the small DenseNet, from scratch.
 
 python -m ferjax.main --config=configs/ckplus.py
-  1.2 minutes on two CPU cores; 83.8% of fold 1's 117 images
+  1.3 minutes on two CPU cores; 83.8% of fold 1's 117 images
   (validation) and 89.9% of fold 0's 99 (test, read once)
 python -m ferjax.main --config=configs/ckplus.py:fold=3
 
