@@ -57,8 +57,19 @@ def default_config() -> config_dict.ConfigDict:
   config.model.dtype = 'float32'  # of the computation, or 'bfloat16'
   config.model.dropout = config_dict.placeholder(float)
   config.model.stem = config_dict.placeholder(str)
+  config.model.squeeze_excitation = config_dict.placeholder(bool)
   config.model.cross_replica_batch_norm = False
 
+  config.init_from = ''  # a weight file, or a workdir; see ferjax/weights
+  config.backbone = config_dict.ConfigDict()  # all but the last layer
+  config.backbone.freeze = False  # for ever, or until it thaws
+  config.backbone.thaw_steps = 0
+  config.backbone.thaw_epochs = 0.0
+  config.backbone.thaw_examples = 0
+  config.backbone.learning_rate_factor = 1.0
+
+  config.image_size = 0  # the side that a network sees, pixels; 0: its own
+  config.color = 'data'  # as they come, or 'gray', 'rgb'
   config.normalization = 'per_image'  # see ferjax/preprocess.py
 
   config.augment = config_dict.ConfigDict()  # see ferjax/augment.py

@@ -39,6 +39,11 @@ def _find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
   return table[name]
 
 
+def _options(build: Callable[..., nn.Module]) -> set[str]:
+  fields = set(inspect.signature(build).parameters)
+  return fields - {'num_classes', 'parent', 'name'}
+
+
 def create_model(name: str, num_classes: int, **options: Any) -> nn.Module:
   """Builds the network of this name.
 
@@ -56,8 +61,7 @@ def create_model(name: str, num_classes: int, **options: Any) -> nn.Module:
       is not a part.
   """
   build = _find('model', name, MODELS)
-  known = set(inspect.signature(build).parameters)
-  known -= {'num_classes', 'parent', 'name'}
+  known = _options(build)
   for option in options:
     if option not in known:
       raise UserError(
@@ -89,10 +93,12 @@ def from_config(
     UserError: if the section is wrong.
   """
   options = {'dtype': _find('dtype', model_config.dtype, DTYPES)}
-  for option in ('dropout', 'stem'):
+  for option in ('dropout', 'stem', 'squeeze_excitation'):
     if model_config[option] is not None:
       options[option] = model_config[option]
-  if model_config.cross_replica_batch_norm:
+  build = _find('model', model_config.name, MODELS)
+  # Networks without batch norm have nothing that could span an axis.
+  if model_config.cross_replica_batch_norm and 'axis_name' in _options(build):
     options['axis_name'] = axis_name
   return create_model(model_config.name, num_classes, **options)
 

@@ -15,6 +15,17 @@ from ferjax.errors import UserError
 # so that each block begins as its shortcut (Goyal et al. 2017, section 5.1).
 LAST_NORM = 'last_norm'
 
+# A convolution whose name begins so works on each channel alone.
+DEPTHWISE = 'depthwise'
+
+# A learned factor of each channel of a residual branch, and what it begins
+# with (Touvron et al. 2021, arXiv:2103.17239).
+LAYER_SCALE, FIRST_LAYER_SCALE = 'layer_scale', 1e-6
+
+# What is added to tokens to tell them apart, and its first deviation
+# (Dosovitskiy et al. 2020, arXiv:2010.11929).
+EMBEDDING, EMBEDDING_STD = 'embedding', 0.02
+
 
 def kernel_std(shape: tuple[int, ...]) -> float:
   """Returns the standard deviation that a kernel of this shape begins with.
@@ -28,11 +39,25 @@ def kernel_std(shape: tuple[int, ...]) -> float:
   return math.sqrt(1 / shape[0])
 
 
-def kernel_init(
-  key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
-) -> jax.Array:
-  """Draws a kernel from a normal distribution; see `kernel_std`."""
-  return kernel_std(shape) * jax.random.normal(key, shape, dtype)
+def depthwise_std(shape: tuple[int, ...]) -> float:
+  """Returns that of a depthwise kernel `[height, width, 1, channels]`.
+
+  Each input reaches height * width outputs, however many channels there are.
+  """
+  height, width, _, _ = shape
+  return math.sqrt(2 / (height * width))
+
+
+def _normal(std: Callable[[tuple[int, ...]], float]) -> Callable:
+  def draw(
+    key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
+  ) -> jax.Array:
+    return std(shape) * jax.random.normal(key, shape, dtype)
+
+  return draw
+
+
+kernel_init = _normal(kernel_std)
 
 
 def initial_value(
@@ -47,8 +72,13 @@ def initial_value(
   """
   name = path[-1]
   if name == 'kernel':
-    values = rng.standard_normal(shape, np.float32)
-    return values * np.float32(kernel_std(shape))
+    is_depthwise = path[-2].startswith(DEPTHWISE)
+    std = (depthwise_std if is_depthwise else kernel_std)(shape)
+    return rng.standard_normal(shape, np.float32) * np.float32(std)
+  if name == EMBEDDING:
+    return rng.standard_normal(shape, np.float32) * np.float32(EMBEDDING_STD)
+  if name == LAYER_SCALE:
+    return np.full(shape, FIRST_LAYER_SCALE, np.float32)
   if name in ('bias', 'mean') or path[-2:] == (LAST_NORM, 'scale'):
     return np.zeros(shape, np.float32)
   if name in ('scale', 'var'):
@@ -64,15 +94,47 @@ def conv(
   name: str,
   dtype: Any,
   stride: int = 1,
+  padding: int | None = None,
+  use_bias: bool = False,
 ) -> jax.Array:
-  """Applies a square convolution without bias, padded by half its size."""
+  """Applies a square convolution, padded by half its size unless told."""
   return nn.Conv(
     features,
     (size, size),
     stride,
-    padding=size // 2,
-    use_bias=False,
+    padding=size // 2 if padding is None else padding,
+    use_bias=use_bias,
     kernel_init=kernel_init,
+    dtype=dtype,
+    name=name,
+  )(x)
+
+
+def depthwise_conv(
+  x: jax.Array,
+  size: int,
+  *,
+  name: str,
+  dtype: Any,
+  stride: int = 1,
+  use_bias: bool = False,
+) -> jax.Array:
+  """Applies a square convolution to each channel, padded by half its size.
+
+  Raises:
+    ValueError: if the name does not begin with `DEPTHWISE`.
+  """
+  if not name.startswith(DEPTHWISE):
+    raise ValueError(f'{name!r} does not begin with {DEPTHWISE!r}')
+  channels = x.shape[-1]
+  return nn.Conv(
+    channels,
+    (size, size),
+    stride,
+    padding=size // 2,
+    feature_group_count=channels,
+    use_bias=use_bias,
+    kernel_init=_normal(depthwise_std),
     dtype=dtype,
     name=name,
   )(x)
@@ -111,8 +173,16 @@ def batch_norm(
   return normalized.astype(dtype)
 
 
+def layer_norm(
+  x: jax.Array, *, name: str, dtype: Any, epsilon: float = 1e-6
+) -> jax.Array:
+  """Applies layer normalisation over the channels, computed in float32."""
+  normalized = nn.LayerNorm(epsilon=epsilon, name=name)(x.astype(jnp.float32))
+  return normalized.astype(dtype)
+
+
 def dense(x: jax.Array, features: int, *, name: str, dtype: Any) -> jax.Array:
-  """Applies a dense layer with bias to `[batch, channels]`."""
+  """Applies a dense layer with bias to `[..., channels]`."""
   return nn.Dense(features, kernel_init=kernel_init, dtype=dtype, name=name)(x)
 
 
