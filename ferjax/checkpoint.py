@@ -15,6 +15,12 @@ from ferjax.train_state import TrainState
 BEST_METRIC = 'val/accuracy'
 
 
+def has_checkpoint(workdir: pathlib.Path) -> bool:
+  """Returns whether a run in `workdir` has saved anything to go on from."""
+  folder = workdir / 'checkpoints'
+  return folder.is_dir() and any(p.name.isdecimal() for p in folder.iterdir())
+
+
 class Restored(NamedTuple):
   """What a checkpoint holds: the state, and the next step of the data."""
 

@@ -21,6 +21,7 @@ def validate(config: config_dict.ConfigDict) -> None:
   for path in (
     'num',
     'schedule.warmup',
+    'backbone.thaw',
     'log_every',
     'eval_every',
     'checkpoint_every',
@@ -58,6 +59,7 @@ class Durations(NamedTuple):
 
   num_steps: int
   warmup_steps: int
+  thaw_step: int
   log_every: float
   eval_every: float
   checkpoint_every: float
@@ -108,6 +110,7 @@ def resolve(config: config_dict.ConfigDict, num_examples: int) -> Durations:
   return Durations(
     num_steps=math.ceil(steps(config, 'num') - _SLACK),
     warmup_steps=round(steps(config.schedule, 'warmup')),
+    thaw_step=round(steps(config.backbone, 'thaw')),
     log_every=steps(config, 'log_every'),
     eval_every=steps(config, 'eval_every'),
     checkpoint_every=steps(config, 'checkpoint_every'),

@@ -9,7 +9,7 @@ import jax
 from ml_collections import config_dict
 import numpy as np
 
-from ferjax import checkpoint, metrics, models, parallel, steps
+from ferjax import checkpoint, metrics, models, parallel, preprocess, steps
 from ferjax import workdir as workdir_lib
 from ferjax.data import pipeline
 from ferjax.data.dataset import Split
@@ -126,7 +126,8 @@ def load(workdir: str | pathlib.Path, checkpoint: str = 'best') -> Predictor:
   config = workdir_lib.read_config(workdir)
   dataset = workdir_lib.read_dataset(workdir)
   model = models.from_config(config.model, len(dataset['class_names']))
-  template = models.init(model, tuple(dataset['image_shape']), seed=0)
+  shape = preprocess.input_shape(config, tuple(dataset['image_shape']))
+  template = models.init(model, shape, seed=0)
   step, variables = restore(workdir, checkpoint, template)
   eval_step = steps.make_eval_step(config, model)
   return Predictor(config, dataset, step, variables, eval_step)

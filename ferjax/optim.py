@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from ml_collections import config_dict
 import optax
 
+from ferjax import backbone
 from ferjax.errors import UserError
 
 SCHEDULES = ('cosine', 'step', 'constant')
@@ -125,7 +126,10 @@ def make_schedule(
 
 
 def make_optimizer(
-  optimizer_config: config_dict.ConfigDict, schedule: optax.Schedule
+  optimizer_config: config_dict.ConfigDict,
+  schedule: optax.Schedule,
+  backbone_config: config_dict.ConfigDict | None = None,
+  thaw_step: int = 0,
 ) -> optax.GradientTransformation:
   """Returns the optimizer; the step is counted in its own state.
 
@@ -138,7 +142,32 @@ def make_optimizer(
   Args:
     optimizer_config: `config.optimizer`.
     schedule: the learning rate by step, in place of the config's.
+    backbone_config: `config.backbone`; None treats all layers alike.
+    thaw_step: the first step that trains a frozen backbone; 0 is never.
   """
+  clip = []
+  if optimizer_config.clip_norm:
+    clip.append(optax.clip_by_global_norm(optimizer_config.clip_norm))
+  whole = _make_unclipped(optimizer_config, schedule)
+  if backbone_config is None or not (
+    backbone_config.freeze or backbone_config.learning_rate_factor != 1
+  ):
+    return optax.chain(*clip, *whole)
+  # The backbone's own count of steps begins when it thaws.
+  later = _make_unclipped(
+    optimizer_config, lambda count: schedule(count + thaw_step)
+  )
+  return optax.chain(
+    *clip,
+    backbone.split(
+      backbone_config, thaw_step, optax.chain(*whole), optax.chain(*later)
+    ),
+  )
+
+
+def _make_unclipped(
+  optimizer_config: config_dict.ConfigDict, schedule: optax.Schedule
+) -> list[optax.GradientTransformation]:
   config = optimizer_config
   factory = OPTIMIZERS[config.name]
   takes = inspect.signature(factory).parameters
@@ -147,15 +176,13 @@ def make_optimizer(
     arguments['momentum'] = config.momentum
     if 'nesterov' in takes:
       arguments['nesterov'] = config.nesterov
-  if config.clip_norm:
-    links.append(optax.clip_by_global_norm(config.clip_norm))
   masks = [name for name in ('mask', 'weight_decay_mask') if name in takes]
   if masks and 'weight_decay' in takes:
     arguments['weight_decay'] = config.weight_decay
     arguments[masks[0]] = kernel_mask
   elif config.weight_decay:
     links.append(optax.add_decayed_weights(config.weight_decay, kernel_mask))
-  return optax.chain(*links, factory(learning_rate=schedule, **arguments))
+  return [*links, factory(learning_rate=schedule, **arguments)]
 
 
 def kernel_mask(params: Any) -> Any:

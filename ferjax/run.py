@@ -1,26 +1,33 @@
 """What a training is made of: every part checked and built from the config."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+import functools
+import pathlib
+from typing import Any, NamedTuple
 
 import jax
 from ml_collections import config_dict
 
 from ferjax import (
   augment,
+  backbone,
   data,
+  inference,
   losses,
   metrics,
   models,
   optim,
+  parallel,
   preprocess,
   steps,
   train_state,
+  weights,
 )
 from ferjax import config as config_lib
 from ferjax import durations as durations_lib
 from ferjax.data import pipeline
 from ferjax.data.dataset import Dataset
+from ferjax.errors import UserError
 from ferjax.train_state import TrainState
 
 
@@ -34,12 +41,18 @@ class Run(NamedTuple):
   train_step: Callable[..., tuple[TrainState, metrics.Sums]]
   eval_step: Callable[..., tuple[metrics.Sums, jax.Array]]
   state: TrainState  # before the first step, on the host
+  start: tuple[str, ...]  # what there is to say of `config.init_from`
   placement: str
   steps_per_call: int
 
 
-def build(config: config_dict.ConfigDict) -> Run:
+def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
   """Checks every setting, loads the data and builds what `config` asks for.
+
+  Args:
+    config: the whole config.
+    resumes: whether the state will be restored: `config.init_from` is then
+      not read, and need not be there any more.
 
   Raises:
     UserError: for the first setting that cannot work, or missing data.
@@ -50,9 +63,10 @@ def build(config: config_dict.ConfigDict) -> Run:
   data.validate(config.data)
   pipeline.validate(config.data)
   models.validate(config.model)
-  preprocess.validate(config.normalization)
+  preprocess.validate(config)
   augment.validate(config.augment)
   optim.validate(config.optimizer, config.schedule)
+  backbone.validate(config.backbone)
   dataset = data.load_dataset(config.data, ('train', 'validation'))
   losses.validate(config.loss, dataset.class_names)
   train_split = dataset.splits['train']
@@ -63,25 +77,59 @@ def build(config: config_dict.ConfigDict) -> Run:
     durations.num_steps,
     durations.warmup_steps,
   )
-  optimizer = optim.make_optimizer(config.optimizer, schedule)
-  weights = losses.class_weights(
+  optimizer = optim.make_optimizer(
+    config.optimizer, schedule, config.backbone, durations.thaw_step
+  )
+  hold = functools.partial(backbone.hold, config.backbone, durations.thaw_step)
+  class_weights = losses.class_weights(
     config.loss.class_weights,
     train_split.counts(dataset.num_classes),
     dataset.class_names,
   )
   model = models.from_config(config.model, dataset.num_classes)
-  variables = models.init(model, dataset.image_shape, config.seed)
+  image_shape = preprocess.input_shape(config, dataset.image_shape)
+  variables = models.init(model, image_shape, config.seed)
+  start = ()
+  if config.init_from and not resumes:
+    variables, start = _begin(config, dataset.class_names, variables)
   on_cpu = jax.default_backend() == 'cpu'
   return Run(
     config=config,
     dataset=dataset,
     durations=durations,
     schedule=schedule,
-    train_step=steps.make_train_step(config, model, optimizer, weights),
+    train_step=steps.make_train_step(
+      config, model, optimizer, class_weights, hold
+    ),
     eval_step=steps.make_eval_step(config, model),
     state=train_state.create(variables, optimizer, config.ema_decay > 0),
+    start=start,
     placement=pipeline.choose_placement(
       config.data.placement, list(dataset.splits.values())
     ),
     steps_per_call=config.steps_per_call or (1 if on_cpu else 16),
   )
+
+
+def _begin(
+  config: config_dict.ConfigDict,
+  class_names: tuple[str, ...],
+  variables: dict[str, Any],
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+  """Takes the first weights from `config.init_from`: a file, or a workdir."""
+  path = pathlib.Path(config.init_from).expanduser()
+  if not path.is_dir():
+    variables, report = weights.load(path, config.model.name, variables)
+    return variables, report.lines()
+  source = inference.load(path)
+  if source.config.model.name != config.model.name:
+    raise UserError(
+      f'config.init_from={path} holds a {source.config.model.name}; this run '
+      f'trains a {config.model.name}'
+    )
+  theirs = parallel.to_host(source.variables)
+  theirs = {'params': dict(theirs['params']), **theirs['model_state']}
+  if source.class_names != class_names:
+    del theirs['params'][backbone.HEAD]  # its columns mean other classes
+  variables, report = weights.load_own(theirs, variables)
+  return variables, report.lines()

@@ -22,6 +22,7 @@ from ferjax.parallel import AXIS
 from ferjax.train_state import TrainState
 
 Batch = dict[str, jax.Array]
+Hold = Callable[[Any, jax.Array], Any]
 
 
 def validate(config: config_dict.ConfigDict) -> None:
@@ -48,6 +49,7 @@ def make_train_step(
   model: models.Module,
   optimizer: optax.GradientTransformation,
   class_weights: np.ndarray,
+  hold: Hold = lambda params, step: params,
 ) -> Callable[[TrainState, Any, Batch], tuple[TrainState, metrics.Sums]]:
   """Returns the compiled `step(state, table, batch) -> (state, sums)`.
 
@@ -62,9 +64,10 @@ def make_train_step(
     model: the network.
     optimizer: of its parameters.
     class_weights: float32 `[classes]`.
+    hold: stops the gradients of what is frozen; see `backbone.hold`.
   """
   one_step = functools.partial(
-    _train_step, config, model, optimizer, class_weights
+    _train_step, config, model, optimizer, class_weights, hold
   )
   unroll = jax.default_backend() == 'cpu'  # a loop of convolutions crawls
 
@@ -97,7 +100,7 @@ def make_eval_step(
     config: the whole config, validated.
     model: the network.
   """
-  normalize = preprocess.make_normalize(config.normalization)
+  see = preprocess.make_preprocess(config)
 
   def step(
     variables: Any, table: Any, batch: Batch
@@ -105,7 +108,7 @@ def make_eval_step(
     batch = _take(table, batch)
     logits = model.apply(
       {'params': variables['params'], **variables['model_state']},
-      normalize(preprocess.to_float(batch['image'])),
+      see(preprocess.to_float(batch['image'])),
       train=False,
     )
     labels, mask = batch['label'], batch['mask']
@@ -124,6 +127,7 @@ def _train_step(
   model: models.Module,
   optimizer: optax.GradientTransformation,
   class_weights: np.ndarray,
+  hold: Hold,
   state: TrainState,
   table: Any,
   batch: Batch,
@@ -140,7 +144,7 @@ def _train_step(
   total_weight = lax.psum(jnp.sum(batch['weight']), AXIS)
 
   model_state, grads, sums = _gradients(
-    config, model, state, batch, total_weight, dropout_key
+    config, model, hold, state, batch, total_weight, dropout_key
   )
   grads, sums = lax.psum((grads, sums), AXIS)
   # Each device saw other examples, and so has other batch statistics.
@@ -152,6 +156,7 @@ def _train_step(
 def _gradients(
   config: config_dict.ConfigDict,
   model: models.Module,
+  hold: Hold,
   state: TrainState,
   batch: Batch,
   total_weight: jax.Array,
@@ -168,7 +173,7 @@ def _gradients(
     params: Any, model_state: Any, part: Batch, key: jax.Array
   ) -> tuple[jax.Array, tuple[Any, metrics.Sums]]:
     logits, model_state = model.apply(
-      {'params': params, **model_state},
+      {'params': hold(params, state.step), **model_state},
       part['image'],
       train=True,
       mutable=list(model_state),
@@ -245,7 +250,7 @@ def _inputs(
   )
   images, targets = augment.make_mix(config.augment)(mix_key, images, targets)
   return {
-    'image': preprocess.make_normalize(config.normalization)(images),
+    'image': preprocess.make_preprocess(config)(images),
     'target': targets,
     'weight': losses.example_weights(targets, class_weights, batch['mask']),
     'label': batch['label'],

@@ -9,7 +9,7 @@ from ml_collections import config_dict
 
 from ferjax import inference, metrics, parallel, report
 from ferjax import workdir as workdir_lib
-from ferjax.checkpoint import BEST_METRIC, Checkpoints
+from ferjax.checkpoint import BEST_METRIC, Checkpoints, has_checkpoint
 from ferjax.data import pipeline
 from ferjax.errors import TrainingError
 from ferjax.interrupts import StopSignals
@@ -37,13 +37,14 @@ def train_and_evaluate(
   """
   is_main = parallel.is_main_process()
   with parallel.together():
-    run = build(config)
+    run = build(config, resumes=has_checkpoint(workdir))
     if is_main:
       workdir_lib.create(workdir)
       workdir_lib.claim(workdir, config, run.dataset.describe())
   if is_main:
     rows = report.header(config, run.dataset, run.state.params)
     print_header(f'ferjax in {workdir}', rows, make_console())
+    print(*run.start, sep='\n', end='\n\n' if run.start else '')
   with Checkpoints(
     workdir, config.keep_checkpoints, config.to_dict()
   ) as checkpoints:

@@ -48,7 +48,12 @@ def test_bad_durations(changes, words):
 
 def test_what_is_due():
   all_five = durations.Durations(
-    num_steps=10, warmup_steps=0, log_every=1, eval_every=4, checkpoint_every=0
+    num_steps=10,
+    warmup_steps=0,
+    thaw_step=0,
+    log_every=1,
+    eval_every=4,
+    checkpoint_every=0,
   )
   assert all_five.due(3) == {'log'}
   assert all_five.due(8) == {'log', 'eval'}
