@@ -50,7 +50,7 @@ def default_config() -> config_dict.ConfigDict:
   config.data.placement = 'auto'  # 'host', 'device'; auto: device if it fits
   config.data.prefetch = 2  # calls placed on the devices ahead of time
   config.data.fold = 0  # the test fold, of data sets that come in folds
-  config.data.seed = 0  # of the synthetic faces
+  config.data.seed = 0  # of synthetic faces, and of a split drawn from train
 
   config.model = config_dict.ConfigDict()
   config.model.name = 'densenet_small'
@@ -221,4 +221,6 @@ def _flat(values: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
 def name_of(config_file: str) -> str:
   """Returns `resnet-depth=50` for `configs/resnet.py:depth=50`."""
   path, _, argument = config_file.partition(':')
+  # The name of a tensorflow-datasets folder may hold a slash.
+  argument = argument.replace('/', '-')
   return '-'.join(filter(None, (pathlib.Path(path).stem, argument)))

@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
   dataset = data.load_dataset(settings, (_SPLIT.value,))
   parts = [_SPLIT.value]
   if settings.name != name:
-    parts.append(settings.name)
+    parts.append(settings.name.replace('/', '-'))
   if _CHECKPOINT.value != 'best':
     parts.append(_CHECKPOINT.value)
   folder = workdir / 'eval' / '-'.join(parts)

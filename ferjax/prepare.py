@@ -2,10 +2,12 @@
 
 python -m ferjax.prepare --dataset=fer2013 --source=fer2013.csv
 python -m ferjax.prepare --dataset=ckplus --source=CK+48
+python -m ferjax.prepare --dataset=mnist --source=FOLDER
 """
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import functools
 import os
 import pathlib
 import time
@@ -23,13 +25,13 @@ if typing.TYPE_CHECKING:
 
   from ferjax.data.raw import Raw
 
-SOURCES = ('fer2013', 'ckplus')
+SOURCES = ('fer2013', 'ckplus', 'mnist')
 
 _LISTED = 20  # bad rows that are printed; all are kept in metadata.json
 
 _DATASET = flags.DEFINE_string('dataset', None, f'One of {", ".join(SOURCES)}.')
 _SOURCE = flags.DEFINE_string(
-  'source', None, 'The raw file, or the folder that holds it.'
+  'source', None, 'The raw file, or the folder of the raw files.'
 )
 _DATA_DIR = flags.DEFINE_string(
   'data_dir', default_config().data.dir, 'Where prepared data sets lie.'
@@ -43,7 +45,7 @@ _SKIP_BAD_ROWS = flags.DEFINE_bool(
 _SEED = flags.DEFINE_integer(
   'seed',
   0,
-  'Draws the validation split of a source without one (train.csv).',
+  'Draws the validation split of a source without one (train.csv, mnist).',
   lower_bound=0,
 )
 
@@ -77,15 +79,19 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _read(progress: Callable[[float], None]) -> 'Raw':
-  from ferjax.data import ckplus, fer2013, raw
+  from ferjax.data import ckplus, fer2013, mnist, raw
 
+  seed = _SEED.value
+  readers = {
+    'fer2013': functools.partial(fer2013.read, seed=seed),
+    'ckplus': ckplus.read,
+    'mnist': functools.partial(mnist.read, seed=seed),
+  }
   # Unlike pathlib's, this leaves the home of nobody as it is: not found.
   source = pathlib.Path(os.path.expanduser(_SOURCE.value))
   bad_rows = raw.BadRows(skip=_SKIP_BAD_ROWS.value)
   try:
-    if _DATASET.value == 'ckplus':
-      return ckplus.read(source, bad_rows, progress)
-    return fer2013.read(source, bad_rows, progress, seed=_SEED.value)
+    return readers[_DATASET.value](source, bad_rows, progress)
   except OSError as error:
     where = error.filename or source
     raise UserError(

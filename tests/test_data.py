@@ -3,10 +3,12 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
+from test_reader import COLOR, LABELS, encode, write_foreign
 
-from ferjax import data
+from ferjax import data, plots
 from ferjax.config import default_config
-from ferjax.data import records
+from ferjax.data import pipeline, reader, records
 from ferjax.data.dataset import CLASS_NAMES, Dataset, Split
 from ferjax.data.raw import Raw
 from ferjax.errors import UserError
@@ -104,26 +106,109 @@ def test_a_folder_that_cannot_be_read_is_named(monkeypatch):
   def fail(data_dir, name):
     raise PermissionError(13, 'Permission denied')
 
-  monkeypatch.setattr(records, 'find', fail)
+  monkeypatch.setattr(reader, 'find', fail)
   with pytest.raises(UserError, match='cannot read /data: Permission denied'):
     data.load_dataset(make_config('/data', name='fer2013'), ['train'])
 
 
-@pytest.mark.parametrize('name', ['fer2013', 'ckplus'])
+def write_pets(data_dir, split_names, name='pets'):
+  """Writes 60 color images in each split, as tensorflow-datasets would."""
+  image = tfds.features.Image(shape=(9, 8, 3), encoding_format='png')
+  examples = encode(COLOR) * 3, np.tile(LABELS, 3)
+  write_foreign(data_dir, image, dict.fromkeys(split_names, examples), name)
+
+
+def test_a_folder_of_tensorflow_datasets_is_loaded(tmp_path):
+  write_pets(tmp_path, ['train', 'validation', 'test'])
+  config = make_config(tmp_path, name='pets')
+  data.validate(config)
+  dataset = data.load_dataset(config, ['train', 'validation', 'test'])
+  assert [len(split) for split in dataset.splits.values()] == [60, 60, 60]
+  assert (dataset.name, dataset.notes) == ('pets', ())
+  assert dataset.class_names == ('cat', 'dog', 'emu')
+  assert dataset.image_shape == (9, 8, 3)
+  assert dataset.describe()['image_shape'] == [9, 8, 3]
+  with pytest.raises(UserError, match=r"pets as prepared in .* no 'dev' split"):
+    data.load_dataset(config, ['dev'])
+
+
+@pytest.mark.parametrize('name', ['pets', 'mnist'])  # its name may be ours
+def test_a_validation_split_is_drawn_where_there_is_none(tmp_path, name):
+  write_pets(tmp_path, ['train', 'test'], name)
+  config = make_config(tmp_path, name=name, seed=3)
+  dataset = data.load_dataset(config, ['train', 'validation', 'test'])
+  train, validation, test = dataset.splits.values()
+  assert validation.counts(3).tolist() == [2, 2, 2]
+  assert train.counts(3).tolist() == [19, 19, 16]
+  assert sorted([*train.index, *validation.index]) == list(range(60))
+  assert len(test) == 60
+  assert dataset.notes == (
+    f'{name} has no validation split: it is a tenth of each class of train,'
+    ' drawn with seed 3',
+  )
+  alone = data.load_dataset(config, ['validation'])
+  assert tuple(alone.splits) == ('validation',)
+  assert alone.splits['validation'].content_hash() == validation.content_hash()
+  assert data.load_dataset(config, ['test']).notes == dataset.notes
+  config.seed = 4
+  other = data.load_dataset(config, ['validation']).splits['validation']
+  assert other.index.tolist() != validation.index.tolist()
+
+
+def test_nothing_is_drawn_without_a_train_split(tmp_path):
+  write_pets(tmp_path, ['test'])
+  config = make_config(tmp_path, name='pets')
+  with pytest.raises(UserError, match=r"no 'validation' split \(it has test\)"):
+    data.load_dataset(config, ['validation'])
+
+
+@pytest.mark.parametrize('placement', ['host', 'device'])
+def test_color_goes_through_to_batches_and_figures(tmp_path, placement):
+  write_pets(tmp_path, ['train', 'validation'])
+  config = make_config(tmp_path, name='pets')
+  split = data.load_dataset(config, ['train']).splits['train']
+  rows = np.array([5, 0, -1])
+  batch = pipeline.gather(split, placement, rows)
+  table = pipeline.table(split, placement) or batch
+  places = slice(2) if placement == 'host' else rows[:2]
+  np.testing.assert_array_equal(table['image'][places], split.images[rows[:2]])
+  plots.plot_samples(
+    split.images, split.labels, ('cat', 'dog', 'emu'), tmp_path / 'a.png'
+  )
+  assert (tmp_path / 'a.png').stat().st_size > 0
+
+
+@pytest.mark.parametrize('name', ['fer2031', 'fer/2013', '', '..', '../data'])
+def test_an_unknown_name_is_one_line(tmp_path, name):
+  config = make_config(tmp_path, name=name)
+  with pytest.raises(UserError) as error:
+    data.load_dataset(config, ['train'])
+  message = str(error.value)
+  assert message.startswith(f'config.data.name is {name!r}; the data sets are')
+  assert 'synthetic, fer2013, ckplus, mnist, and any that' in message
+  assert f'nothing in {tmp_path}/{name}' in message
+  assert '\n' not in message
+
+
+def test_validation_asks_no_bucket():
+  data.validate(make_config('gs://bucket/data', name='pets'))
+
+
+@pytest.mark.parametrize('name', ['fer2013', 'ckplus', 'mnist'])
 def test_what_is_not_prepared_is_explained(tmp_path, name):
   with pytest.raises(UserError) as error:
     data.load_dataset(make_config(tmp_path, name=name), ['train'])
   message = str(error.value)
   assert f'{tmp_path}/{name}' in message
   assert f'python -m ferjax.prepare --dataset={name}' in message
-  assert 'kaggle.com' in message
+  assert {'mnist': 'curl -O'}.get(name, 'kaggle.com') in message
   assert 'dataset=synthetic' in message
 
 
 @pytest.mark.parametrize(
   ('fields', 'words'),
   [
-    ({'name': 'fer2031'}, 'synthetic, fer2013, ckplus'),
+    ({'name': 'fer2031'}, 'synthetic, fer2013, ckplus, mnist'),
     ({'name': 'ckplus', 'fold': 10}, 'config.data.fold is 10'),
     ({'name': 'ckplus', 'fold': -1}, 'config.data.fold is -1'),
     ({'seed': -1}, 'config.data.seed is -1'),

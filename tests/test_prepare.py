@@ -7,10 +7,11 @@ from absl import flags
 from absl.testing import flagsaver
 import numpy as np
 import pytest
+from test_mnist import write_files
 
 from ferjax import data, prepare
 from ferjax.config import default_config
-from ferjax.data import fer2013
+from ferjax.data import fer2013, mnist
 from ferjax.errors import UserError
 
 
@@ -31,8 +32,9 @@ def run(tmp_path, source, **values):
     prepare.main(['prepare'])
 
 
-def load(tmp_path):
+def load(tmp_path, name='fer2013'):
   config = default_config().data
+  config.name = name
   config.dir = str(tmp_path / 'data')
   return data.load_dataset(config, ['train', 'validation'])
 
@@ -60,6 +62,26 @@ def test_it_prepares_and_prints_every_count(tmp_path, capsys, monkeypatch):
   assert f'{dataset.source}: the counts of validation are not the pub' in output
   assert 'no test split: PrivateTest was not in the source' in output
   assert 'written to' in output
+
+
+def test_mnist(tmp_path, capsys, monkeypatch):
+  published = {'train': (6,) * 9 + (26,), 'test': (1,) * 10}
+  monkeypatch.setattr(mnist, 'PUBLISHED', published)
+  source = tmp_path / 'idx'
+  source.mkdir()
+  run(tmp_path, write_files(source), dataset='mnist', seed=2)
+  output = capsys.readouterr().out
+  dataset = load(tmp_path, 'mnist')
+  assert [len(split) for split in dataset.splits.values()] == [50, 10]
+  assert dataset.image_shape == (28, 28, 1)
+  table = rows_of_table(output)
+  assert ['class', 'train', 'validation', 'test'] in table
+  assert ['0', '5', '1', '2', '(+1)'] in table
+  assert ['9', '5', '(-18)', '1', '(-2)', '1'] in table
+  assert ['all', '50', '(-18)', '10', '(-2)', '12', '(+2)'] in table
+  note = 'a tenth of each class of train, drawn with seed 2'
+  assert f'note: MNIST has no validation split: it is {note}' in output
+  assert note in dataset.notes[0]
 
 
 def test_bad_rows_are_counted_and_listed(tmp_path, capsys):
@@ -90,7 +112,10 @@ def test_nothing_is_read_for_a_target_that_is_there(tmp_path):
 @pytest.mark.parametrize(
   ('values', 'words'),
   [
-    ({'dataset': 'fer'}, '--dataset=fer: must be one of fer2013, ckplus'),
+    (
+      {'dataset': 'fer'},
+      '--dataset=fer: must be one of fer2013, ckplus, mnist',
+    ),
     ({'dataset': None}, '--dataset=: must be one of'),
     ({'source': ''}, '--source=PATH is missing'),
     ({'source': '~nobody-at-all/data'}, '~nobody-at-all/data: no such file'),

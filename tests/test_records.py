@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from ferjax.data import records
+from ferjax.data import reader, records
 from ferjax.data.dataset import Dataset, Split
 from ferjax.data.raw import Raw
 from ferjax.errors import UserError
@@ -57,7 +57,7 @@ def write(raw, data_dir, overwrite=False):
 
 
 def open_prepared(data_dir):
-  return records.Prepared(records.find(str(data_dir), 'faces'))
+  return reader.Prepared(reader.find(str(data_dir), 'faces'))
 
 
 def test_what_is_written_is_read_back(tmp_path, monkeypatch, capfd):
@@ -85,7 +85,7 @@ def test_what_is_written_is_read_back(tmp_path, monkeypatch, capfd):
 def test_reading_in_chunks_changes_nothing(tmp_path, monkeypatch):
   raw = make_raw()
   write(raw, tmp_path)
-  monkeypatch.setattr(records, '_CHUNK', 7)
+  monkeypatch.setattr(reader, '_CHUNK', 7)
   split, _ = open_prepared(tmp_path).read('train')
   assert split.content_hash() == raw.dataset.splits['train'].content_hash()
 
@@ -108,10 +108,10 @@ def test_a_prepared_set_is_replaced_only_on_demand(tmp_path):
 
 
 def test_only_whole_versions_are_found(tmp_path):
-  assert records.find(str(tmp_path), 'faces') is None
+  assert reader.find(str(tmp_path), 'faces') is None
   for name in ('.incomplete', '.replaced', 'raw files', '1.2.0', '1.10.0'):
     (tmp_path / 'faces' / name).mkdir(parents=True)
-  found = records.find(str(tmp_path), 'faces')
+  found = reader.find(str(tmp_path), 'faces')
   assert found == epath.Path(tmp_path / 'faces' / '1.10.0')
 
 

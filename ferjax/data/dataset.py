@@ -39,6 +39,10 @@ class Split:
   def __len__(self) -> int:
     return len(self.labels)
 
+  def take(self, rows: np.ndarray) -> 'Split':
+    """Returns the examples at `rows`: positions, or bool `[n]`."""
+    return Split(self.images[rows], self.labels[rows], self.index[rows])
+
   def counts(self, num_classes: int) -> np.ndarray:
     """Returns the number of examples of each class, int `[num_classes]`."""
     return np.bincount(self.labels, minlength=num_classes)

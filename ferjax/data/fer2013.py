@@ -1,15 +1,14 @@
 """FER2013 as users hold it: three csv forms, and folders named by split."""
 
 from collections.abc import Mapping, Sequence
-import dataclasses
 import pathlib
 import re
 
 import numpy as np
 
-from ferjax.data import raw
+from ferjax.data import holdout, raw
 from ferjax.data.dataset import CLASS_NAMES as CANONICAL_NAMES
-from ferjax.data.dataset import Dataset, Split
+from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
 
 CLASS_NAMES = CANONICAL_NAMES[:7]  # in the order of the files' codes
@@ -130,7 +129,14 @@ def _read_csv(
       if num_rows % 256 == 0:
         progress(file.buffer.tell() / num_bytes)
   result = _make_raw(path, examples, bad_rows)
-  return result if 'Usage' in header else _draw_validation(result, seed)
+  if 'Usage' in header:
+    return result
+  return holdout.hold_out(
+    result,
+    seed,
+    'the csv names no splits: validation is a tenth of each class of'
+    f' Training, drawn with seed {seed}; it is not PublicTest',
+  )
 
 
 def _read_folders(
@@ -212,39 +218,3 @@ def _make_raw(
     if split not in splits
   }
   return raw.Raw(dataset, PUBLISHED, missing, tuple(bad_rows.skipped))
-
-
-def _tenth(count: int) -> int:
-  return (count + 5) // 10
-
-
-def _draw_validation(result: raw.Raw, seed: int) -> raw.Raw:
-  """Makes a tenth of each class of the training split validation."""
-  rows = result.dataset.splits['train']
-  rng = np.random.default_rng(seed)
-  drawn = np.zeros(len(rows), bool)
-  for label in range(len(CLASS_NAMES)):
-    own = rng.permutation(np.flatnonzero(rows.labels == label))
-    drawn[own[: _tenth(len(own))]] = True
-  if not drawn.any():
-    source = result.dataset.source
-    raise UserError(f'{source}: too few rows to draw a validation split from')
-  splits = {
-    name: Split(rows.images[part], rows.labels[part], rows.index[part])
-    for name, part in (('train', ~drawn), ('validation', drawn))
-  }
-  note = (
-    'the csv names no splits: validation is a tenth of each class of'
-    f' Training, drawn with seed {seed}; it is not PublicTest'
-  )
-  dataset = dataclasses.replace(
-    result.dataset, splits=splits, notes=(*result.dataset.notes, note)
-  )
-  tenths = [_tenth(count) for count in PUBLISHED['train']]
-  rest = [n - t for n, t in zip(PUBLISHED['train'], tenths, strict=True)]
-  return dataclasses.replace(
-    result,
-    dataset=dataset,
-    published={'train': rest, 'validation': tenths},
-    missing={'test': result.missing['test']},
-  )

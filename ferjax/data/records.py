@@ -1,28 +1,24 @@
-"""Prepared data sets: a tensorflow-datasets builder's files, and back.
+"""Writes a data set as the files of a tensorflow-datasets builder.
 
 They lie in DATA_DIR/NAME/VERSION. Each example has an `image`, a `label`, the
 `index` of its row in the source, and what else the source tells of it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 import contextlib
 import io
 import itertools
 import pathlib
 from typing import Any
 
-from etils import epath
 import numpy as np
 import tensorflow_datasets as tfds
 
 from ferjax.data import atomic
-from ferjax.data.dataset import Split
 from ferjax.data.raw import Progress, Raw
 from ferjax.errors import UserError
 
 VERSION = '1.0.0'  # of the files' layout
-
-_CHUNK = 4096  # examples read at once
 
 tfds.disable_progress_bar()
 
@@ -86,92 +82,6 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       self._progress()
 
 
-class Prepared:
-  """A prepared data set on disk.
-
-  Attributes:
-    path: its folder.
-    split_names: the splits that it has.
-    class_names: the meaning of each label.
-    source: where its examples came from, for people.
-    notes: what every output has to say about it.
-    missing: why a usual split is not there, by split.
-  """
-
-  def __init__(self, path: epath.Path) -> None:
-    """Opens the folder `path`.
-
-    Raises:
-      UserError: if it cannot be read or is damaged.
-    """
-    self.path = path
-    with _readable(path):
-      for file in filter(epath.Path.is_file, path.iterdir()):
-        file.open('rb').close()  # tfds would not say that it may not
-      self._builder = tfds.builder_from_directory(path)
-      info = self._builder.info
-      metadata = info.metadata
-      self.split_names = tuple(info.splits)
-      self.class_names = tuple(info.features['label'].names)
-      self.source = metadata['source']
-      self.notes = tuple(metadata['notes'])
-      self.missing = dict(metadata['missing'])
-
-  def read(
-    self, split_name: str, columns: Sequence[str] = ()
-  ) -> tuple[Split, dict[str, np.ndarray]]:
-    """Reads a whole split into memory, in the order of the raw files.
-
-    Args:
-      split_name: one of `split_names`.
-      columns: further values of the examples to return, by name.
-
-    Returns:
-      The split, and each column `[n]`.
-
-    Raises:
-      UserError: if they cannot be read or are damaged.
-    """
-    with _readable(self.path):
-      source = self._builder.as_data_source(split_name)
-      count = len(source)
-      shape = self._builder.info.features['image'].shape
-      images = np.empty((count, *shape), np.uint8)
-      labels = np.empty(count, np.int32)
-      index = np.empty(count, np.int64)
-      values = {name: [] for name in columns}
-      for start in range(0, count, _CHUNK):
-        rows = range(start, min(start + _CHUNK, count))
-        examples = source.__getitems__(list(rows))
-        for row, example in zip(rows, examples, strict=True):
-          images[row] = example['image']
-          labels[row] = example['label']
-          index[row] = example['index']
-          for name, column in values.items():
-            column.append(example[name])
-    order = np.argsort(index, kind='stable')
-    split = Split(images[order], labels[order], index[order])
-    return split, {
-      name: _column(column)[order] for name, column in values.items()
-    }
-
-
-def _column(values: list) -> np.ndarray:
-  column = np.array(values)  # text comes as bytes
-  return np.char.decode(column) if column.dtype.kind == 'S' else column
-
-
-def find(data_dir: str, name: str) -> epath.Path | None:
-  """Returns the folder of a prepared data set, its newest version, if any."""
-  folder = epath.Path(data_dir).expanduser() / name
-  versions = [
-    path
-    for path in (folder.iterdir() if folder.is_dir() else ())
-    if tfds.core.Version.is_valid(path.name)
-  ]
-  return max(versions, key=lambda p: tfds.core.Version(p.name), default=None)
-
-
 def target(data_dir: str, name: str) -> pathlib.Path:
   """Returns the folder that `write` makes, `DATA_DIR/NAME/VERSION`.
 
@@ -218,24 +128,11 @@ def write(
         download_config=tfds.download.DownloadConfig(try_download_gcs=False)
       )
     except RuntimeError as error:  # array_record's, of a full disk too
-      raise UserError(f'cannot write {path}: {_first_line(error)}') from error
+      raise UserError(f'cannot write {path}: {first_line(error)}') from error
     (workspace / name / VERSION).rename(workspace / atomic.RESULT)
   return path
 
 
-@contextlib.contextmanager
-def _readable(path: epath.Path) -> Iterator[None]:
-  """Says in one line why a folder cannot be read."""
-  try:
-    yield
-  except (MemoryError, PermissionError) as error:
-    raise UserError(f'cannot read {path}: {_first_line(error)}') from error
-  except Exception as error:  # whatever tfds and array_record stumble over
-    raise UserError(
-      f'{path}: damaged; prepare it again with --overwrite'
-      f' ({_first_line(error)})'
-    ) from error
-
-
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+  """Returns the first line of what an error says, or its kind."""
   return (str(error).splitlines() or [type(error).__name__])[0]

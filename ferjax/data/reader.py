@@ -1,0 +1,226 @@
+"""Reads prepared data sets, those of tensorflow-datasets itself as well.
+
+They lie in DATA_DIR/NAME/VERSION or DATA_DIR/NAME/CONFIG/VERSION, as
+ArrayRecord files. Of a data set that ferjax did not write, the `image` and the
+`label` are read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+import io
+from typing import Any
+
+from etils import epath
+import numpy as np
+import PIL.Image
+import tensorflow_datasets as tfds
+
+from ferjax.data import records
+from ferjax.data.dataset import Split
+from ferjax.errors import UserError
+
+_CHUNK = 4096  # examples read at once
+
+_FORMAT = 'array_record'
+
+
+class Prepared:
+  """A prepared data set on disk.
+
+  Attributes:
+    path: its folder.
+    is_own: whether ferjax wrote it.
+    split_names: the splits that it has.
+    class_names: the meaning of each label.
+    image_shape: height, width and channels of every image.
+    source: where its examples came from, for people.
+    notes: what every output has to say about it.
+    missing: why a usual split is not there, by split.
+  """
+
+  def __init__(self, path: epath.Path) -> None:
+    """Opens the folder `path`.
+
+    Raises:
+      UserError: if it cannot be read, is damaged, or holds no images of one
+        size with labels.
+    """
+    self.path = path
+    with _readable(path):
+      for file in filter(epath.Path.is_file, path.iterdir()):
+        file.open('rb').close()  # tfds would not say that it may not
+      self._builder = tfds.builder_from_directory(path)
+      info = self._builder.info
+      features = dict(info.features.items())
+      formats = {form.value for form in info.available_file_formats()}
+      self.split_names = tuple(info.splits)
+      self.is_own = info.as_proto.module_name == records.__name__
+      metadata = info.metadata if self.is_own else _metadata(info, path)
+      self.source = metadata['source']
+      self.notes = tuple(metadata['notes'])
+      self.missing = dict(metadata['missing'])
+    if _FORMAT not in formats:
+      raise UserError(
+        f'{path}: its files are {", ".join(sorted(formats))}; prepare it with'
+        f' tfds.builder(..., file_format={_FORMAT!r})'
+      )
+    self.image_shape = _image_shape(path, features)
+    self.class_names = tuple(features['label'].names)
+
+  def read(
+    self, split_name: str, columns: Sequence[str] = ()
+  ) -> tuple[Split, dict[str, np.ndarray]]:
+    """Reads a whole split into memory.
+
+    Args:
+      split_name: one of `split_names`.
+      columns: further values of the examples to return, by name.
+
+    Returns:
+      The split, in the order of the raw files where ferjax wrote it and
+      otherwise as stored, and each column `[n]`.
+
+    Raises:
+      UserError: if they cannot be read or are damaged, or if an example has
+        no label.
+    """
+    with _readable(self.path):
+      examples = self._examples(split_name)
+      count = self._builder.info.splits[split_name].num_examples
+      images = np.empty((count, *self.image_shape), np.uint8)
+      labels = np.empty(count, np.int32)
+      index = np.arange(count)
+      values = {name: [] for name in columns}
+      for row, example in enumerate(examples):
+        images[row] = self._pixels(example['image'])
+        labels[row] = example['label']
+        if self.is_own:
+          index[row] = example['index']
+        for name, column in values.items():
+          column.append(example[name])
+    unlabelled = np.count_nonzero(labels < 0)  # how tfds stores them
+    if unlabelled:
+      raise UserError(
+        f'{self.path}: {unlabelled:,} examples of {split_name} have no label'
+      )
+    order = np.argsort(index, kind='stable')
+    return Split(images, labels, index).take(order), {
+      name: _column(column)[order] for name, column in values.items()
+    }
+
+  def _examples(self, split_name: str) -> Iterator[dict[str, Any]]:
+    """Yields the examples as stored, images still encoded."""
+    image = self._builder.info.features['image']
+    decoders = None
+    if isinstance(image, tfds.features.Image):
+      # Left to tfds, OpenCV would decode where it is installed, and its JPEGs
+      # differ in their last bits.
+      decoders = {'image': tfds.decode.SkipDecoding()}
+    source = self._builder.as_data_source(
+      split_name, decoders=decoders, file_format=_FORMAT
+    )
+    for start in range(0, len(source), _CHUNK):
+      stop = min(start + _CHUNK, len(source))
+      yield from source.__getitems__(list(range(start, stop)))
+
+  def _pixels(self, image: np.ndarray | bytes) -> np.ndarray:
+    if isinstance(image, bytes):
+      image = _decode(image, channels=self.image_shape[-1])
+    if image.shape != self.image_shape:
+      raise ValueError(f'an image is {image.shape}, not {self.image_shape}')
+    return image
+
+
+def find(data_dir: str, name: str) -> epath.Path | None:
+  """Returns the folder of a prepared data set, its newest version, if any.
+
+  Args:
+    data_dir: the folder of all data sets.
+    name: NAME, or NAME/CONFIG where it has several.
+
+  Raises:
+    UserError: if it has several and `name` does not say which.
+  """
+  if not all(part.strip('.') for part in name.split('/')):
+    return None  # it would lead out of the folder
+  folder = epath.Path(data_dir).expanduser() / name
+  newest = _newest_version(folder)
+  if newest or not folder.is_dir():
+    return newest
+  configs = {path.name: _newest_version(path) for path in folder.iterdir()}
+  configs = {key: path for key, path in sorted(configs.items()) if path}
+  if len(configs) > 1:
+    raise UserError(
+      f'config.data.name is {name!r}, which has several configs; give one of '
+      + ', '.join(f'{name}/{key}' for key in configs)
+    )
+  return next(iter(configs.values()), None)
+
+
+def _newest_version(folder: epath.Path) -> epath.Path | None:
+  versions = [
+    path
+    for path in (folder.iterdir() if folder.is_dir() else ())
+    if tfds.core.Version.is_valid(path.name)
+  ]
+  return max(versions, key=lambda p: tfds.core.Version(p.name), default=None)
+
+
+def _metadata(info: tfds.core.DatasetInfo, path: epath.Path) -> dict[str, Any]:
+  """Returns what ferjax would have written beside its examples."""
+  source = f'{info.full_name} of tensorflow-datasets from {path}'
+  return {'source': source, 'notes': (), 'missing': {}}
+
+
+def _image_shape(
+  path: epath.Path, features: Mapping[str, Any]
+) -> tuple[int, int, int]:
+  """Returns what the features say of the images, or refuses them."""
+  image, label = (features.get(name) for name in ('image', 'label'))
+  kinds = tfds.features.Image, tfds.features.Tensor
+  if not isinstance(image, kinds) or not isinstance(
+    label, tfds.features.ClassLabel
+  ):
+    raise UserError(
+      f'{path}: its examples have no `image` (Image or Tensor) with a `label`'
+      f' (ClassLabel); they have {", ".join(sorted(features))}'
+    )
+  if image.np_dtype != np.uint8 or image.shape[2:] not in ((1,), (3,)):
+    raise UserError(
+      f'{path}: its images are {np.dtype(image.np_dtype).name} {image.shape};'
+      ' uint8 (height, width, 1 or 3) is needed'
+    )
+  if None in image.shape:
+    raise UserError(
+      f'{path}: its images have no fixed size; prepare it with all of one size,'
+      f' tfds.features.Image(shape=(48, 48, {image.shape[2]})) for example'
+    )
+  return image.shape
+
+
+def _decode(encoded: bytes, channels: int) -> np.ndarray:
+  """Returns an encoded image, uint8 `[height, width, channels]`."""
+  image = PIL.Image.open(io.BytesIO(encoded))
+  if image.mode.startswith(('I', 'F')):
+    raise ValueError(f'an image has mode {image.mode}, not 8 bits')
+  pixels = np.asarray(image.convert('L' if channels == 1 else 'RGB'))
+  return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _column(values: list) -> np.ndarray:
+  column = np.array(values)  # text comes as bytes
+  return np.char.decode(column) if column.dtype.kind == 'S' else column
+
+
+@contextlib.contextmanager
+def _readable(path: epath.Path) -> Iterator[None]:
+  """Says in one line why a folder cannot be read."""
+  try:
+    yield
+  except (MemoryError, PermissionError) as error:
+    reason = records.first_line(error)
+    raise UserError(f'cannot read {path}: {reason}') from error
+  except Exception as error:  # whatever tfds and array_record stumble over
+    raise UserError(
+      f'{path}: damaged; prepare it again ({records.first_line(error)})'
+    ) from error
