@@ -67,6 +67,10 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
   augment.validate(config.augment)
   optim.validate(config.optimizer, config.schedule)
   backbone.validate(config.backbone)
+  if config.backbone.freeze and not config.init_from:
+    raise UserError(
+      'config.backbone.freeze would keep random weights; give config.init_from'
+    )
   dataset = data.load_dataset(config.data, ('train', 'validation'))
   losses.validate(config.loss, dataset.class_names)
   train_split = dataset.splits['train']
@@ -91,7 +95,7 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
   variables = models.init(model, image_shape, config.seed)
   start = ()
   if config.init_from and not resumes:
-    variables, start = _begin(config, dataset.class_names, variables)
+    variables, start = _start(config, dataset.class_names, variables)
   on_cpu = jax.default_backend() == 'cpu'
   return Run(
     config=config,
@@ -111,16 +115,38 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
   )
 
 
-def _begin(
+def _start(
   config: config_dict.ConfigDict,
   class_names: tuple[str, ...],
   variables: dict[str, Any],
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
   """Takes the first weights from `config.init_from`: a file, or a workdir."""
   path = pathlib.Path(config.init_from).expanduser()
-  if not path.is_dir():
+  notes = []
+  if path.is_dir():
+    variables, report = _load_run(path, config, class_names, variables)
+  else:
     variables, report = weights.load(path, config.model.name, variables)
-    return variables, report.lines()
+    if config.normalization != 'imagenet':
+      notes.append(
+        'note: published weights expect --config.normalization=imagenet; this '
+        f'run has {config.normalization}'
+      )
+  fresh = [name for name in report.kept if backbone.HEAD not in name]
+  if config.backbone.freeze and fresh:
+    raise UserError(
+      f'config.backbone.freeze would keep {fresh[0]} as it was drawn, since '
+      f'{path} has nothing for it; train it, or take a stem that fits'
+    )
+  return variables, (*report.lines(str(path)), *notes)
+
+
+def _load_run(
+  path: pathlib.Path,
+  config: config_dict.ConfigDict,
+  class_names: tuple[str, ...],
+  variables: dict[str, Any],
+) -> tuple[dict[str, Any], weights.Report]:
   source = inference.load(path)
   if source.config.model.name != config.model.name:
     raise UserError(
@@ -128,8 +154,6 @@ def _begin(
       f'trains a {config.model.name}'
     )
   theirs = parallel.to_host(source.variables)
-  theirs = {'params': dict(theirs['params']), **theirs['model_state']}
-  if source.class_names != class_names:
-    del theirs['params'][backbone.HEAD]  # its columns mean other classes
-  variables, report = weights.load_own(theirs, variables)
-  return variables, report.lines()
+  theirs = {'params': theirs['params'], **theirs['model_state']}
+  same_classes = source.class_names == class_names
+  return weights.load_own(theirs, variables, same_classes)

@@ -1,0 +1,204 @@
+"""Reads what `torch.save` wrote: a pickle that may build nothing but tensors.
+
+Unpickling a file runs what the file says. Here it can only make dicts, tuples,
+plain values and the two tuples below; all else is refused by name. The arrays
+are cut from the raw numbers afterwards. Torch is not needed.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+import io
+import math
+import pathlib
+import pickle
+from typing import Any, NamedTuple
+import zipfile
+
+import jax.numpy as jnp
+import numpy as np
+
+from ferjax.errors import UserError
+
+# `torch.serialization.MAGIC_NUMBER`: the first pickle of a file that is no zip
+# archive, as torch wrote them until 1.6 and torchvision's oldest files are.
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+
+# Where a training script keeps the weights beside other things.
+CONTAINERS = ('state_dict', 'model', 'model_state', 'model_state_dict')
+
+DTYPES = {
+  'DoubleStorage': np.float64,
+  'FloatStorage': np.float32,
+  'HalfStorage': np.float16,
+  'BFloat16Storage': jnp.bfloat16,
+  'LongStorage': np.int64,
+  'IntStorage': np.int32,
+  'ShortStorage': np.int16,
+  'CharStorage': np.int8,
+  'ByteStorage': np.uint8,
+  'BoolStorage': np.bool_,
+}
+
+
+class Storage(NamedTuple):
+  """A row of numbers of the file: its key, what it holds, how many."""
+
+  key: str
+  kind: str
+  size: int
+
+
+class Tensor(NamedTuple):
+  """A view of a storage; offset and strides are counted in numbers."""
+
+  storage: Storage
+  offset: int
+  shape: tuple[int, ...]
+  strides: tuple[int, ...]
+
+
+# What follows in the calls that a file makes concerns gradients.
+def _rebuild_tensor(*args: Any) -> Tensor:
+  return Tensor(*args[:4])
+
+
+def _rebuild_parameter(*args: Any) -> Tensor:
+  return args[0]
+
+
+ALLOWED = {
+  ('collections', 'OrderedDict'): OrderedDict,
+  ('torch._utils', '_rebuild_tensor'): _rebuild_tensor,
+  ('torch._utils', '_rebuild_tensor_v2'): _rebuild_tensor,
+  ('torch._utils', '_rebuild_parameter'): _rebuild_parameter,
+  **{('torch', kind): kind for kind in DTYPES},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+  """Builds what `ALLOWED` names, and a `Storage` for each row of numbers.
+
+  Attributes:
+    storages: all that were met, by key.
+  """
+
+  def __init__(self, file: io.BufferedIOBase) -> None:
+    super().__init__(file)
+    self.storages: dict[str, Storage] = {}
+
+  def find_class(self, module: str, name: str) -> Any:
+    if (module, name) not in ALLOWED:
+      raise UserError(
+        f'it holds a {module}.{name}, which only running code could build; '
+        'open it with torch and save its state_dict as .safetensors'
+      )
+    return ALLOWED[module, name]
+
+  def persistent_load(self, pid: Any) -> Storage:
+    _, kind, key, _, size = pid[:5]
+    if any(pid[5:]):
+      raise ValueError('a storage that is a part of another')
+    return self.storages.setdefault(key, Storage(key, kind, size))
+
+
+def read(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads the arrays of a file of `torch.save`, in either of its two forms.
+
+  Args:
+    path: a state dict, or a dict that holds one as one of `CONTAINERS`.
+
+  Returns:
+    The arrays by name, in the types of the file; empty if there are none.
+
+  Raises:
+    UserError: if the file is damaged, or holds anything but tensors and plain
+      values.
+  """
+  try:
+    if zipfile.is_zipfile(path):
+      return _read_archive(path)
+    return _read_stream(path)
+  except UserError as error:
+    raise UserError(f'{path} is not read: {error}') from None
+  except Exception as error:  # a damaged pickle may raise anything
+    raise UserError(
+      f'{path} is damaged or no file of torch.save '
+      f'({type(error).__name__}: {error}); fetch it again'
+    ) from None
+
+
+def _read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads `NAME/data.pkl`, `NAME/byteorder` and `NAME/data/KEY` of a zip."""
+  with zipfile.ZipFile(path) as archive:
+    names = archive.namelist()
+    pickled = next((name for name in names if name.endswith('/data.pkl')), '')
+    saved = _Unpickler(io.BytesIO(archive.read(pickled))).load()
+    root = pickled.removesuffix('data.pkl')
+    order = b'little'
+    if f'{root}byteorder' in names:
+      order = archive.read(f'{root}byteorder')
+    return _arrays(saved, lambda key: archive.read(f'{root}data/{key}'), order)
+
+
+def _read_stream(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads pickles in a row, then of each storage its size and its numbers."""
+  with path.open('rb') as file:
+    if _Unpickler(file).load() != MAGIC_NUMBER:
+      raise ValueError('it begins otherwise')
+    _Unpickler(file).load()  # the version of this form
+    _Unpickler(file).load()  # the machine; the numbers are always little-endian
+    unpickler = _Unpickler(file)
+    saved = unpickler.load()
+    numbers = {}
+    for key in _Unpickler(file).load():
+      size = int.from_bytes(file.read(8), 'little')
+      kind = unpickler.storages[key].kind
+      numbers[key] = file.read(size * np.dtype(DTYPES[kind]).itemsize)
+  return _arrays(saved, numbers.__getitem__, b'little')
+
+
+def _arrays(
+  saved: Any, read_numbers: Callable[[str], bytes], order: bytes
+) -> dict[str, np.ndarray]:
+  """Returns the arrays of the state dict in what was unpickled.
+
+  Args:
+    saved: whatever it is.
+    read_numbers: gives the numbers of a storage by its key.
+    order: of their bytes, `little` or `big`.
+  """
+  if not isinstance(saved, dict):
+    return {}
+  for container in CONTAINERS:
+    if isinstance(saved.get(container), dict):
+      saved = saved[container]
+  return {
+    str(name): _array(tensor, read_numbers(tensor.storage.key), order)
+    for name, tensor in saved.items()
+    if isinstance(tensor, Tensor)
+  }
+
+
+def _array(tensor: Tensor, numbers: bytes, order: bytes) -> np.ndarray:
+  """Cuts a tensor from the numbers of its storage.
+
+  Raises:
+    ValueError: if it reaches beyond them.
+  """
+  dtype = np.dtype(DTYPES[tensor.storage.kind])
+  storage = np.frombuffer(numbers, f'u{dtype.itemsize}')
+  if order == b'big':
+    storage = storage.byteswap()
+  size = math.prod(tensor.shape)
+  last = tensor.offset + sum(
+    (length - 1) * stride
+    for length, stride in zip(tensor.shape, tensor.strides, strict=True)
+  )
+  parts = (tensor.offset, *tensor.shape, *tensor.strides)
+  if min(parts) < 0 or size > len(storage) or (size and last >= len(storage)):
+    raise ValueError('a tensor reaches beyond its numbers')
+  return np.lib.stride_tricks.as_strided(
+    storage.view(dtype)[tensor.offset :],
+    tensor.shape,
+    [stride * dtype.itemsize for stride in tensor.strides],
+  )

@@ -1,0 +1,180 @@
+"""Reading weight files: torch's and safetensors', whole, strange and broken.
+
+The `.pth` files were made by tests/references/make_references.py.
+"""
+
+import io
+import json
+import os
+import pathlib
+import pickle
+import zipfile
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferjax.errors import UserError
+from ferjax.weights import files
+
+REFERENCES = pathlib.Path(__file__).parent / 'references'
+
+NUMBERS = np.arange(24, dtype=np.float32).reshape(4, 6)
+EXPECTED = {  # what the script saved; the counter of batches is left out
+  'whole': NUMBERS,
+  'transposed': NUMBERS.T,
+  'part': NUMBERS[1:3, ::2],
+  'parameter': NUMBERS[0] / 8,
+  'half': NUMBERS[0] / 8,
+  'bfloat16': NUMBERS[0] / 8,
+  'double': NUMBERS[0] / 8,
+  'scalar': np.float32(0.5),
+}
+
+
+def check(arrays):
+  assert arrays.keys() == EXPECTED.keys()
+  for name, expected in EXPECTED.items():
+    assert arrays[name].dtype == np.float32
+    np.testing.assert_array_equal(arrays[name], expected, strict=True)
+
+
+@pytest.fixture
+def write(tmp_path):
+  def write(data, name='file.pth'):
+    (tmp_path / name).write_bytes(data)
+    return tmp_path / name
+
+  return write
+
+
+def rewrite(change):
+  """Returns `archive.pth` with each record changed."""
+  buffer = io.BytesIO()
+  with (
+    zipfile.ZipFile(REFERENCES / 'archive.pth') as old,
+    zipfile.ZipFile(buffer, 'w') as new,
+  ):
+    for name in old.namelist():
+      new.writestr(name, change(name, old.read(name)))
+  return buffer.getvalue()
+
+
+@pytest.mark.parametrize('name', ['archive.pth', 'stream.pth'])
+def test_files_of_torch(name):
+  check(files.read(REFERENCES / name))
+
+
+def test_stream_of_2017(write):
+  # Its tensors were rebuilt by a function of fewer arguments.
+  data = (REFERENCES / 'stream.pth').read_bytes()
+  assert data.count(b'_rebuild_tensor_v2\n') == 1
+  check(
+    files.read(write(data.replace(b'_rebuild_tensor_v2', b'_rebuild_tensor')))
+  )
+
+
+def test_big_endian_archive(write):
+  def swap(name, data):
+    if name.endswith('/byteorder'):
+      return b'big'
+    if '/data/' not in name:
+      return data
+    size = {96: 4, 24: 4, 12: 2, 48: 8, 4: 4, 8: 8}[len(data)]  # of a number
+    return np.frombuffer(data, f'u{size}').byteswap().tobytes()
+
+  check(files.read(write(rewrite(swap))))
+
+
+def safetensors_bytes(tensors):
+  """The format, by its description: a header's length, the header, the data."""
+  header, data = {}, b''
+  for name, (kind, array) in tensors.items():
+    ends = [len(data), len(data) + array.nbytes]
+    header[name] = {'dtype': kind, 'shape': array.shape, 'data_offsets': ends}
+    data += array.tobytes()
+  text = json.dumps(header).encode()
+  return len(text).to_bytes(8, 'little') + text + data
+
+
+@pytest.mark.parametrize(
+  ('kind', 'dtype'),
+  [
+    ('F64', np.float64),
+    ('F32', np.float32),
+    ('F16', np.float16),
+    ('BF16', jnp.bfloat16),
+  ],
+)
+def test_safetensors(write, kind, dtype):
+  values = NUMBERS / 8
+  tensors = {'x': (kind, values.astype(dtype)), 'n': ('I64', np.arange(1))}
+  arrays = files.read(write(safetensors_bytes(tensors), 'file.safetensors'))
+  assert arrays.keys() == {'x'}
+  np.testing.assert_array_equal(arrays['x'], values, strict=True)
+
+
+class Attack:
+  def __init__(self, marker):
+    self.marker = marker
+
+  def __reduce__(self):
+    return os.mkdir, (str(self.marker),)
+
+
+@pytest.mark.parametrize('form', ['archive', 'stream', 'plain'])
+def test_no_code_runs(write, tmp_path, form):
+  attack = pickle.dumps({'weight': Attack(tmp_path / 'was_here')}, protocol=2)
+  if form == 'archive':
+    attack = rewrite(
+      lambda name, data: attack if name.endswith('data.pkl') else data
+    )
+  elif form == 'stream':
+    head = (0x1950A86A20F9469CFC6C, 1001, {'little_endian': True})
+    attack = b''.join(pickle.dumps(x, protocol=2) for x in head) + attack
+  with pytest.raises(UserError, match=r'mkdir.*safetensors') as caught:
+    files.read(write(attack))
+  assert '\n' not in str(caught.value)
+  assert not (tmp_path / 'was_here').exists()
+
+
+def test_a_whole_network_is_refused_by_name():
+  with pytest.raises(UserError, match=r'module\.pth.*torch\.nn.*Linear'):
+    files.read(REFERENCES / 'module.pth')
+
+
+@pytest.mark.parametrize('name', ['archive.pth', 'stream.pth'])
+@pytest.mark.parametrize('part', [0.02, 0.3, 0.6, 0.97])
+def test_cut_files(write, name, part):
+  data = (REFERENCES / name).read_bytes()
+  with pytest.raises(UserError, match='damaged') as caught:
+    files.read(write(data[: int(len(data) * part)]))
+  assert '\n' not in str(caught.value)
+
+
+def test_tensors_stay_within_their_numbers(write):
+  # One number is missing in every storage.
+  short = rewrite(lambda name, data: data[:-8] if '/data/' in name else data)
+  with pytest.raises(UserError, match='beyond its numbers'):
+    files.read(write(short))
+
+
+@pytest.mark.parametrize(
+  ('name', 'data', 'message'),
+  [
+    ('file.safetensors', b'junk', 'damaged'),
+    ('file.safetensors', b'\xff' * 64, 'damaged'),
+    ('file.pth', b'', 'damaged'),
+    ('file.pth', b'PK\x05\x06' + bytes(18), 'damaged'),  # an empty zip
+    ('file.onnx', b'', r'ends in \.safetensors'),
+    ('file.safetensors', b'\x02' + bytes(7) + b'{}', 'holds no arrays by name'),
+  ],
+)
+def test_what_is_no_weight_file(write, name, data, message):
+  with pytest.raises(UserError, match=message):
+    files.read(write(data, name))
+
+
+def test_a_missing_file(tmp_path):
+  with pytest.raises(UserError, match='there is no weight file'):
+    files.read(tmp_path / 'file.pth')
