@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ferjax import config as config_lib
+from ferjax import models
 from ferjax.errors import UserError
 from ferjax.run import build
 
@@ -38,6 +39,14 @@ def test_every_config_takes_a_dataset_and_refuses_the_rest(path):
 def test_resnet_depths(argument):
   name = load(CONFIGS[[p.stem for p in CONFIGS].index('resnet')], argument)
   assert name.model.name == 'resnet' + argument.removeprefix('depth=')
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+def test_the_zoo_has_every_network(name):
+  zoo = CONFIGS[[p.stem for p in CONFIGS].index('zoo')]
+  config = load(zoo, f'model={name},epochs=2')
+  assert (config.model.name, config.num_epochs) == (name, 2.0)
+  models.validate(config.model)
 
 
 def shapes(images, *shape):

@@ -126,6 +126,28 @@ def test_max_pool_shares_the_gradient_of_equals():
   np.testing.assert_array_equal(gradient[0, :, :, 0], [[0, 0.5], [0.5, 0]])
 
 
+@pytest.mark.parametrize(
+  ('shape', 'stride'), [((6, 8, 3), 2), ((5, 7, 2), 1), ((1, 2, 2), 2)]
+)
+def test_max_pool_3x3_against_flax(shape, stride):
+  x = random_images(2, shape) - 3  # below the zeros of a wrong padding
+  weights = random_images(2, layers.max_pool_3x3(x, stride).shape[1:])
+
+  def pool(x, stride):
+    return nn.max_pool(x, (3, 3), (stride, stride), ((1, 1), (1, 1)))
+
+  ours, theirs = (
+    jax.value_and_grad(lambda x, pool=pool: (pool(x, stride) * weights).sum())(
+      x
+    )
+    for pool in (layers.max_pool_3x3, pool)
+  )
+  np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-5)
+  np.testing.assert_allclose(ours[1], theirs[1], atol=1e-6)
+  rounded = layers.max_pool_3x3(x.astype(jnp.bfloat16), stride)
+  assert rounded.dtype == jnp.bfloat16
+
+
 def test_average_pool_and_space_to_depth_against_loops():
   x = np.asarray(random_images(2, (4, 6, 3)))
   means = layers.average_pool(x)

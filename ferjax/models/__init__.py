@@ -16,7 +16,20 @@ from ml_collections import config_dict
 import numpy as np
 
 from ferjax.errors import UserError
-from ferjax.models import densenet, layers, resnet
+from ferjax.models import (
+  baselines,
+  convnext,
+  densenet,
+  dexpression,
+  efficientnet,
+  layers,
+  mini_xception,
+  mobilenet,
+  plain,
+  resnet,
+  vgg,
+  vit,
+)
 from ferjax.models.simple_cnn import SimpleCNN
 
 Module = nn.Module  # so that nobody else has to import Linen
@@ -24,10 +37,23 @@ Module = nn.Module  # so that nobody else has to import Linen
 AXIS_NAME = 'batch'  # the mapped axis that cross-replica batch norm spans
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
+  **baselines.SIZES,
   'simple_cnn': SimpleCNN,
+  **plain.SIZES,
+  **mini_xception.SIZES,
+  **dexpression.SIZES,
+  **vgg.SIZES,
   **resnet.SIZES,
   **densenet.SIZES,
+  **mobilenet.SIZES,
+  **efficientnet.SIZES,
+  **convnext.SIZES,
+  **vit.SIZES,
 }
+
+# The side, in pixels, of the images that a network is made for; the others
+# take images as they come.
+IMAGE_SIZES = {'dexpression': 224}
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
@@ -39,7 +65,9 @@ def _find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
   return table[name]
 
 
-def _options(build: Callable[..., nn.Module]) -> set[str]:
+def known_options(name: str) -> set[str]:
+  """Returns what `create_model` takes for the network of this name."""
+  build = _find('model', name, MODELS)
   fields = set(inspect.signature(build).parameters)
   return fields - {'num_classes', 'parent', 'name'}
 
@@ -60,8 +88,7 @@ def create_model(name: str, num_classes: int, **options: Any) -> nn.Module:
     UserError: if there is no such network, option or stem, or if the dropout
       is not a part.
   """
-  build = _find('model', name, MODELS)
-  known = _options(build)
+  known = known_options(name)
   for option in options:
     if option not in known:
       raise UserError(
@@ -71,7 +98,7 @@ def create_model(name: str, num_classes: int, **options: Any) -> nn.Module:
     _find('stem', options['stem'], layers.STEMS)
   if not 0 <= options.get('dropout', 0) < 1:
     raise UserError(f'dropout is {options["dropout"]}; give 0 <= dropout < 1')
-  return build(num_classes=num_classes, **options)
+  return MODELS[name](num_classes=num_classes, **options)
 
 
 def from_config(
@@ -96,9 +123,9 @@ def from_config(
   for option in ('dropout', 'stem', 'squeeze_excitation'):
     if model_config[option] is not None:
       options[option] = model_config[option]
-  build = _find('model', model_config.name, MODELS)
+  known = known_options(model_config.name)
   # Networks without batch norm have nothing that could span an axis.
-  if model_config.cross_replica_batch_norm and 'axis_name' in _options(build):
+  if model_config.cross_replica_batch_norm and 'axis_name' in known:
     options['axis_name'] = axis_name
   return create_model(model_config.name, num_classes, **options)
 

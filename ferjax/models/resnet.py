@@ -1,4 +1,8 @@
-"""Residual networks (He et al. 2015, arXiv:1512.03385)."""
+"""Residual networks (He et al. 2015, arXiv:1512.03385).
+
+With `squeeze_excitation` they are those of Hu et al. 2017, arXiv:1709.01507, in
+timm's form: biases, and a sixteenth of the channels in between.
+"""
 
 from collections.abc import Callable, Sequence
 import functools
@@ -8,7 +12,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers
+from ferjax.models import layers, residual
+
+# Channels of a block over those that its squeeze-excitation has in between.
+REDUCTION = 16
 
 
 class BasicBlock(nn.Module):
@@ -19,12 +26,14 @@ class BasicBlock(nn.Module):
     stride: of the first convolution and the shortcut.
     conv: as `layers.conv`.
     norm: as `layers.batch_norm`.
+    squeeze_excitation: whether to weigh the channels before the sum.
   """
 
   width: int
   stride: int
   conv: Callable[..., jax.Array]
   norm: Callable[..., jax.Array]
+  squeeze_excitation: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -32,8 +41,7 @@ class BasicBlock(nn.Module):
     y = self.conv(x, self.width, 3, stride=self.stride, name='conv1')
     y = nn.relu(self.norm(y, name='norm1'))
     y = self.conv(y, self.width, 3, name='conv2')
-    y = self.norm(y, name=layers.LAST_NORM)
-    return nn.relu(y + shortcut(x, y.shape[-1], self.stride, self))
+    return join(x, self.norm(y, name=layers.LAST_NORM), self)
 
 
 class Bottleneck(nn.Module):
@@ -48,6 +56,7 @@ class Bottleneck(nn.Module):
   stride: int
   conv: Callable[..., jax.Array]
   norm: Callable[..., jax.Array]
+  squeeze_excitation: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -57,18 +66,27 @@ class Bottleneck(nn.Module):
     y = self.conv(y, self.width, 3, stride=self.stride, name='conv2')
     y = nn.relu(self.norm(y, name='norm2'))
     y = self.conv(y, 4 * self.width, 1, name='conv3')
-    y = self.norm(y, name=layers.LAST_NORM)
-    return nn.relu(y + shortcut(x, y.shape[-1], self.stride, self))
+    return join(x, self.norm(y, name=layers.LAST_NORM), self)
 
 
-def shortcut(
-  x: jax.Array, features: int, stride: int, block: BasicBlock | Bottleneck
+def join(
+  x: jax.Array, y: jax.Array, block: BasicBlock | Bottleneck
 ) -> jax.Array:
-  """Returns `x`, projected where the shape of the block's output differs."""
-  if stride == 1 and x.shape[-1] == features:
-    return x
-  x = block.conv(x, features, 1, stride=stride, name='shortcut_conv')
-  return block.norm(x, name='shortcut_norm')
+  """Ends a block: adds its input to its branch.
+
+  Args:
+    x: the input, projected where its shape differs from the branch's.
+    y: the branch.
+    block: whose layers these are.
+  """
+  features = y.shape[-1]
+  if block.squeeze_excitation:
+    reduced = max(1, features // REDUCTION)
+    y = residual.SqueezeExcitation(reduced, dtype=y.dtype, name='squeeze')(y)
+  if block.stride > 1 or x.shape[-1] != features:
+    x = block.conv(x, features, 1, stride=block.stride, name='shortcut_conv')
+    x = block.norm(x, name='shortcut_norm')
+  return nn.relu(x + y)
 
 
 class ResNet(nn.Module):
@@ -79,6 +97,7 @@ class ResNet(nn.Module):
     stage_sizes: blocks of each stage; all but the first halve the resolution.
     block: `BasicBlock` or `Bottleneck`.
     width: channels of the stem and the first stage; each next doubles them.
+    squeeze_excitation: whether each block weighs its channels.
     stem: one of `layers.STEMS`.
     dropout: the part of the last features that is dropped in training.
     dtype: of the computation; parameters and statistics are float32.
@@ -89,6 +108,7 @@ class ResNet(nn.Module):
   stage_sizes: Sequence[int]
   block: type[nn.Module]
   width: int = 64
+  squeeze_excitation: bool = False
   stem: str = 'small'
   dropout: float = 0.0
   dtype: Any = jnp.float32
@@ -117,6 +137,7 @@ class ResNet(nn.Module):
           stride=2 if i > 0 and j == 0 else 1,
           conv=conv,
           norm=norm,
+          squeeze_excitation=self.squeeze_excitation,
           name=f'stage{i + 1}_block{j + 1}',
         )(x)
     x = x.mean((1, 2))

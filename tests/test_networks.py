@@ -1,0 +1,64 @@
+"""Each family, shrunk: one device equals four, 64 faces are learnt by heart.
+
+The whole networks are asked the same by `python tests/networks.py`.
+"""
+
+import jax
+from jax.sharding import Mesh
+import networks
+import numpy as np
+import pytest
+
+from ferjax import models, parallel
+
+# The smallest of each family that still has all of its parts.
+TINY = {
+  'logistic': {},
+  'mlp': {'widths': (64,)},
+  'simple_cnn': {'widths': (8, 16), 'hidden': 32},
+  'cnn38': {'stages': ((8,), (16, 16)), 'hidden': (32,)},
+  'mini_xception': {'widths': (16, 32)},
+  'dexpression_48': {
+    'stem_width': 16,
+    'reduced': 16,
+    'width': 24,
+    'pooled': 8,
+  },
+  'vgg11_bn': {'stages': ((8,), (16,)), 'hidden': 32},
+  'resnet18': {'stage_sizes': (1, 1), 'width': 16, 'stem': 'space_to_depth'},
+  'resnet50': {'stage_sizes': (1,), 'width': 8, 'squeeze_excitation': True},
+  'densenet121': {'block_sizes': (1, 1), 'growths': (8, 16), 'width': 16},
+}
+NAMES = sorted(TINY)
+
+
+def trial(name, num_steps, until=2.0):
+  options = networks.still(name) | TINY[name]
+  made = networks.Trial(name, learning_rate=3e-3, image_size=24, **options)
+  with jax.numpy_dtype_promotion('standard'):  # for optax's adam
+    return list(made.train(num_steps, until))
+
+
+def test_every_family_is_here():
+  families = {
+    type(models.create_model(name, 7)).__name__ for name in models.MODELS
+  }
+  assert families == {
+    type(models.create_model(name, 7)).__name__ for name in TINY
+  }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', NAMES)
+def test_one_device_equals_four_and_faces_are_learnt_by_heart(
+  name, monkeypatch
+):
+  four = trial(name, 2)
+  mesh = Mesh(np.array(jax.devices()[:1]), (parallel.AXIS,))
+  monkeypatch.setattr(parallel, 'global_mesh', lambda: mesh)
+  monkeypatch.setattr(jax, 'local_device_count', lambda: 1)
+  one = trial(name, networks.MOST_STEPS, until=networks.LEARNT)
+  # Loss and gradient, and the loss after the first update.
+  np.testing.assert_allclose(one[0][:2], four[0][:2], rtol=1e-3)
+  np.testing.assert_allclose(one[1][0], four[1][0], rtol=1e-3)
+  assert one[-1][-1] >= networks.LEARNT, one
