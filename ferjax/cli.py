@@ -11,7 +11,7 @@ from ferjax import config
 from ferjax.errors import TrainingError, UserError
 
 
-def run(main: Callable[[Sequence[str]], int | None]) -> None:
+def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
   """Parses the flags and runs `main`, then exits with its status.
 
   A `UserError` or a wrong flag is printed as one line, exit status 2; a
@@ -19,9 +19,11 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
 
   Args:
     main: takes what is left of the command line after the flags.
+    takes: what that is, such as 'DIR', of which it then needs at least one;
+      otherwise nothing must be left.
   """
   logging.set_verbosity(logging.ERROR)
-  app.run(lambda argv: _call(main, argv), flags_parser=_parse)
+  app.run(lambda argv: _call(main, argv, takes), flags_parser=_parse)
 
 
 def config_file(flag: flags.FlagHolder) -> str:
@@ -37,10 +39,12 @@ def config_file(flag: flags.FlagHolder) -> str:
 
 
 def _call(
-  main: Callable[[Sequence[str]], int | None], argv: Sequence[str]
+  main: Callable[[Sequence[str]], int | None], argv: Sequence[str], takes: str
 ) -> int | None:
   try:
-    if len(argv) > 1:
+    if takes and len(argv) == 1:
+      raise UserError(f'give a {takes} or more')
+    if len(argv) > 1 and not takes:
       raise UserError(f'what does {argv[1]!r} mean? flags begin with --')
     return main(argv)
   except UserError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import dataclasses
 import pathlib
+import time
 from typing import Any, NamedTuple
 
 import jax
@@ -22,10 +23,13 @@ class Evaluation(NamedTuple):
   Attributes:
     sums: `loss`, `correct`, `count` and `confusion`, on the host.
     probabilities: float32 `[n, classes]`.
+    images_per_second: from host to host, after two batches, which compile;
+      None where there are no more.
   """
 
   sums: dict[str, np.ndarray]
   probabilities: np.ndarray
+  images_per_second: float | None = None
 
 
 def evaluate(
@@ -53,13 +57,19 @@ def evaluate(
     config.sharding,
     config.data.prefetch,
   )
-  sums, probabilities = None, []
+  sums, probabilities, began = None, [], 0.0
   for batch in batches:
     more, batch_probabilities = eval_step(variables, table, batch)
     sums = metrics.add(sums, parallel.settle(more))
     probabilities.append(batch_probabilities)
+    if len(probabilities) == 2:  # one compiles the step, one the addition
+      jax.block_until_ready(sums)
+      began = time.perf_counter()
   rows = [x.reshape(-1, x.shape[-1]) for x in parallel.gather(probabilities)]
-  return Evaluation(parallel.to_host(sums), np.concatenate(rows)[: len(split)])
+  sums = parallel.to_host(sums)
+  timed = len(split) - 2 * batch_size
+  speed = timed / (time.perf_counter() - began) if timed > 0 else None
+  return Evaluation(sums, np.concatenate(rows)[: len(split)], speed)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -72,6 +72,7 @@ def summarize(
     'accuracy_interval': list(statistics.wilson_interval(correct, total)),
     'macro_f1': float(statistics.macro_f1(confusion)),
     'loss': float(evaluation.sums['loss']) / total,
+    'images_per_second': evaluation.images_per_second,
     'classes': {
       name: {
         'precision': float(scores.precision[i]),
@@ -125,14 +126,12 @@ def match_classes(
       f'{dataset.name} has no class that the network knows: '
       f'{", ".join(dataset.class_names)} against {", ".join(class_names)}'
     )
-  return (
-    Split(
-      examples.images[known],
-      labels[known].astype(np.int32),
-      examples.index[known],
-    ),
-    left_out,
+  kept = Split(
+    examples.images[known],
+    labels[known].astype(np.int32),
+    examples.index[known],
   )
+  return kept, left_out
 
 
 def evaluate(
@@ -165,6 +164,7 @@ def evaluate(
   figures = {
     'dataset': dataset.name,
     'split': split,
+    'content_hash': examples.content_hash(),
     'step': predictor.step,
     'notes': list(dataset.notes),
     'left_out': left_out,

@@ -1,6 +1,6 @@
-"""How fast a training runs, and which of its parts holds it back."""
+"""How fast networks run, and which part of a training holds it back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import itertools
 import resource
 import sys
@@ -13,11 +13,13 @@ import numpy as np
 
 from ferjax import parallel
 from ferjax.data import pipeline
+from ferjax.data.dataset import Split
 from ferjax.run import Run, build
 
 Batches = Iterator[dict[str, jax.Array]]
 
 _ROUNDS = 5
+_ROUND_SECONDS = 1.0  # that each of several networks gets in a round
 
 
 def measure(config: config_dict.ConfigDict, num_calls: int) -> dict[str, Any]:
@@ -77,6 +79,84 @@ def measure(config: config_dict.ConfigDict, num_calls: int) -> dict[str, Any]:
     'compile_seconds': compile_seconds,
     'peak_memory_bytes': _peak_memory(device),
   }
+
+
+class Racer:
+  """A network, compiled, that can be timed in turn with others.
+
+  It works on one batch of its training, which lies on the devices already:
+  what is timed is the network, not the way of the images.
+  """
+
+  def __init__(self, config: config_dict.ConfigDict) -> None:
+    """Builds, compiles and first runs what a training of `config` runs.
+
+    Raises:
+      UserError: when the config cannot be used, or the data is not here.
+    """
+    run = build(config, resumes=True)
+    devices = jax.device_count()
+    per_call, size = run.steps_per_call, config.batch_size
+    eval_size = -(-config.eval_batch_size // devices) * devices
+    split = run.dataset.splits['train']
+    train_batches = pipeline.train_batches(
+      split, [pipeline.Call(0, per_call)], size, config.seed, 'host'
+    )
+    # Cut or repeated to one batch that is full, as nearly all of them are.
+    rows = np.arange(eval_size) % len(split)
+    full = Split(split.images[rows], split.labels[rows], rows)
+    eval_batches = pipeline.eval_batches(full, eval_size, 'host')
+    self._train_batch, self._eval_batch = (
+      parallel.shard(next(batches), config.sharding)
+      for batches in (train_batches, eval_batches)
+    )
+    self._train_step, self._eval_step = run.train_step, run.eval_step
+    self._state = parallel.replicate(run.state)
+    self._works = (
+      (self._train, per_call * size),
+      (self._infer, eval_size),
+    )
+    self._calls = [self._calls_a_round(work) for work, _ in self._works]
+
+  def run(self) -> tuple[float, float]:
+    """Makes one round; returns images/s of training and of inference."""
+    training, inference = (
+      calls * images / _seconds(work, calls)
+      for (work, images), calls in zip(self._works, self._calls, strict=True)
+    )
+    return training, inference
+
+  def _calls_a_round(self, work: Callable[[], Any]) -> int:
+    _seconds(work, 1)  # compiles
+    return max(1, round(_ROUND_SECONDS / _seconds(work, 1)))
+
+  def _train(self) -> Any:
+    self._state, sums = self._train_step(self._state, (), self._train_batch)
+    return parallel.settle(sums)
+
+  def _infer(self) -> Any:
+    return parallel.settle(
+      self._eval_step(self._state.variables, (), self._eval_batch)
+    )
+
+
+def race(racers: Sequence[Racer]) -> list[tuple[float, float]]:
+  """Times networks in turn, so that a machine that wanders is fair to all.
+
+  Returns:
+    The medians over the rounds of images/s in training and in inference, for
+    each network.
+  """
+  rounds = [[racer.run() for racer in racers] for _ in range(_ROUNDS)]
+  return [tuple(pair) for pair in np.median(rounds, axis=0).tolist()]
+
+
+def _seconds(work: Callable[[], Any], calls: int) -> float:
+  began = time.perf_counter()
+  for _ in range(calls):
+    last = work()
+  jax.block_until_ready(last)
+  return time.perf_counter() - began
 
 
 class _Trainer:

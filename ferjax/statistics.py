@@ -85,6 +85,42 @@ def wilson_interval(
   return low, high
 
 
+class McNemar(NamedTuple):
+  """What McNemar's test says of two classifiers on the same examples.
+
+  Attributes:
+    only_first: how many examples only the first one got right.
+    only_second: how many only the second one did.
+    p_value: of a split as uneven as this, or more, were both equally good.
+  """
+
+  only_first: int
+  only_second: int
+  p_value: float
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
+  """Tests whether two classifiers differ (McNemar, Psychometrika 1947).
+
+  The exact two-sided test, with any number of examples: were both equally
+  good, each example that only one of them gets right would be a fair coin's.
+
+  Args:
+    first: bool `[n]`, whether the first one is right on each example.
+    second: the same of the second one, in the same order.
+  """
+  first, second = np.asarray(first, bool), np.asarray(second, bool)
+  only_first = int(np.sum(first & ~second))
+  only_second = int(np.sum(second & ~first))
+  n, least = only_first + only_second, min(only_first, only_second)
+  # Whole numbers have no rounding, and of any n the quotient is a float.
+  ways = tail = 1
+  for k in range(least):
+    ways = ways * (n - k) // (k + 1)
+    tail += ways
+  return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**n))
+
+
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
   """Divides as float64; 0 where the denominator is 0."""
   return numerator / np.where(denominator, denominator, 1).astype(np.float64)

@@ -11,17 +11,18 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # package's line, from its siblings.
 LAYERS = (
   'errors damage',
-  'config interrupts logs plots statistics train_state',
+  'config interrupts logs plots statistics tables train_state',
   'cli durations parallel workdir',
-  'backbone checkpoint',
-  'augment losses optim data models weights',
+  'backbone checkpoint outcome',
+  'augment losses optim data models',
+  'weights',
   'preprocess metrics',
-  'meter steps',
-  'inference',
+  'meter ranking steps',
+  'comparison inference',
   'run',
   'report speed',
   'train',
-  'main evaluate prepare benchmark',
+  'main evaluate prepare compare sweep summary benchmark',
 )
 LEVEL = {name: i for i, line in enumerate(LAYERS) for name in line.split()}
 

@@ -28,7 +28,18 @@ def call(*arguments):
   return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize('name', ['main', 'evaluate', 'prepare', 'benchmark'])
+@pytest.mark.parametrize(
+  'name',
+  [
+    'main',
+    'evaluate',
+    'prepare',
+    'compare',
+    'sweep',
+    'summary',
+    'benchmark',
+  ],
+)
 def test_help(name):
   status, output, _ = call(f'ferjax.{name}', '--help')
   assert status in (0, 1)  # absl's --help ends with 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ferjax.errors import UserError
-from ferjax.models import layers
+from ferjax.models import initial, layers
 
 
 def random_images(batch, shape):
@@ -30,7 +30,7 @@ def random_images(batch, shape):
 def test_kernels_have_the_published_deviations(shape, published):
   values = published(jax.random.key(0), shape, jnp.float32)
   expected = float(values.std())
-  assert layers.kernel_std(shape) == pytest.approx(expected, rel=0.01)
+  assert initial.kernel_std(shape) == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ferjax import models, parallel
+from ferjax.models import mobilenet
 
 # The smallest of each family that still has all of its parts.
 TINY = {
@@ -26,8 +27,19 @@ TINY = {
   },
   'vgg11_bn': {'stages': ((8,), (16,)), 'hidden': 32},
   'resnet18': {'stage_sizes': (1, 1), 'width': 16, 'stem': 'space_to_depth'},
-  'resnet50': {'stage_sizes': (1,), 'width': 8, 'squeeze_excitation': True},
+  'resnet50': {'stage_sizes': (1, 1), 'width': 16, 'squeeze_excitation': True},
   'densenet121': {'block_sizes': (1, 1), 'growths': (8, 16), 'width': 16},
+  'mobilenet_v2': {
+    'stages': (
+      mobilenet.Stage(1, 3, 2, 16, 1),
+      mobilenet.Stage(3, 5, 2, 32, 2),
+    ),
+    'stem_width': 16,
+    'head_width': 64,
+    'squeeze_excitation': True,
+  },
+  'convnext_tiny': {'depths': (1, 1), 'widths': (16, 32)},
+  'vit': {'width': 32, 'depth': 2, 'num_heads': 2},
 }
 NAMES = sorted(TINY)
 

@@ -161,3 +161,31 @@ def test_figures_may_be_drawn_in_a_thread(tmp_path):
   thread.start()
   thread.join()
   assert (tmp_path / 'curves.png').exists()
+
+
+def test_comparison_draws_bars_with_their_intervals(tmp_path, drawn):
+  bar = plots.Bar(
+    'a $name',
+    'a detail that is far too long to stand beside a bar',
+    {
+      'train': (0.9, None),
+      'validation': (0.6, (0.55, 0.64)),
+      'test': (0.5, (0.45, 0.54)),
+    },
+  )
+  only = plots.Bar('b', '', {'validation': (0.3, (0.2, 0.4))})
+  plots.plot_comparison(
+    [('first', [bar, only]), ('second', [only])], tmp_path / 'c.png'
+  )
+  first, second = drawn[0].axes
+  assert [patch.get_width() for patch in first.patches] == [0.6, 0.5, 0.3]
+  lines = [tuple(line.get_xdata()) for line in first.lines]
+  assert lines == [(0.55, 0.64), (0.45, 0.54), (0.9, 0.9), (0.2, 0.4)]
+  assert first.get_xlim() == second.get_xlim() == (0, 1)
+  assert first.get_title(loc='left') == 'first'
+  words = texts(first)
+  for word in ('train', 'validation', 'test', '60.0%', '50.0%', '† 90.0%'):
+    assert word in words
+  assert len(second.patches) == 1
+  with Image.open(tmp_path / 'c.png') as image:
+    image.verify()

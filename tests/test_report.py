@@ -37,6 +37,7 @@ def test_figures_equal_scikit_learn():
     assert scores['f1'] == pytest.approx(expected[name]['f1-score'])
     assert scores['num_examples'] == expected[name]['support']
   assert figures['loss'] == 1.5
+  assert figures['images_per_second'] is None
   low, high = figures['accuracy_interval']
   assert low < figures['accuracy'] < high
 

@@ -85,3 +85,35 @@ def test_wilson_interval_of_a_fer2013_score():
 def test_wilson_interval_refuses(arguments):
   with pytest.raises(ValueError, match='no interval'):
     statistics.wilson_interval(*arguments)
+
+
+def paired(only_first, only_second, both=10, neither=5):
+  counts = [only_first, only_second, both, neither]
+  outcomes = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)
+  return np.random.default_rng(0).permutation(outcomes.repeat(counts, axis=0)).T
+
+
+@pytest.mark.parametrize(
+  'counts', [(0, 0), (0, 1), (5, 5), (3, 12), (412, 230), (9000, 3000)]
+)
+def test_mcnemar_equals_scipy(counts):
+  result = statistics.mcnemar(*paired(*counts))
+  assert result[:2] == counts
+  expected = 1.0
+  if sum(counts):
+    expected = scipy.stats.binomtest(counts[0], sum(counts)).pvalue
+  assert result.p_value == pytest.approx(expected, rel=1e-9, abs=1e-300)
+
+
+def test_mcnemar_of_a_published_table():
+  # Fagerland, Lydersen and Laake 2013 (BMC Medical Research Methodology
+  # 13:91), airway reactivity before and after stem cell transplantation.
+  result = statistics.mcnemar(*paired(1, 7, both=1, neither=12))
+  assert result == (1, 7, pytest.approx(0.0703, abs=5e-5))
+
+
+def test_mcnemar_of_many_examples_nears_its_normal_form():
+  result = statistics.mcnemar(*paired(150, 86, both=794, neither=570))
+  chi_squared = (150 - 86) ** 2 / (150 + 86)  # 17.36: Agresti 2002, 10.1.1
+  approximate = scipy.stats.chi2.sf(chi_squared, 1)
+  assert result.p_value == pytest.approx(approximate, rel=0.3)

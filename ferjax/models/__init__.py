@@ -22,6 +22,7 @@ from ferjax.models import (
   densenet,
   dexpression,
   efficientnet,
+  initial,
   layers,
   mini_xception,
   mobilenet,
@@ -145,7 +146,7 @@ def init(
   ten (DenseNet-121 on two cores).
 
   Args:
-    model: of this package; see `layers.initial_value`.
+    model: of this package; see `initial.initial_value`.
     image_shape: height, width and channels.
     seed: of the kernels.
 
@@ -154,7 +155,7 @@ def init(
 
   Raises:
     UserError: if the images are too small for the model.
-    ValueError: if it has variables that `layers.initial_value` does not know.
+    ValueError: if it has variables that `initial.initial_value` does not know.
   """
   rng = np.random.default_rng(seed)
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
@@ -162,7 +163,7 @@ def init(
     functools.partial(model.init, train=False), jax.random.key(0), images
   )
   return jax.tree.map_with_path(
-    lambda path, leaf: layers.initial_value(
+    lambda path, leaf: initial.initial_value(
       tuple(entry.key for entry in path), leaf.shape, rng
     ),
     variables,

@@ -1,90 +1,14 @@
-"""The layers that the networks share, and how their values begin."""
+"""The layers that the networks share."""
 
 from collections.abc import Callable, Iterable
-import math
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ferjax.errors import UserError
-from ferjax.models import convolution
-
-# A batch norm of this name ends a residual branch. Its scale begins at zero,
-# so that each block begins as its shortcut (Goyal et al. 2017, section 5.1).
-LAST_NORM = 'last_norm'
-
-# A convolution whose name begins so works on each channel alone.
-DEPTHWISE = 'depthwise'
-
-# A learned factor of each channel of a residual branch, and what it begins
-# with (Touvron et al. 2021, arXiv:2103.17239).
-LAYER_SCALE, FIRST_LAYER_SCALE = 'layer_scale', 1e-6
-
-# What is added to tokens to tell them apart, and its first deviation
-# (Dosovitskiy et al. 2020, arXiv:2010.11929).
-EMBEDDING, EMBEDDING_STD = 'embedding', 0.02
-
-
-def kernel_std(shape: tuple[int, ...]) -> float:
-  """Returns the standard deviation that a kernel of this shape begins with.
-
-  Convolutions `[height, width, in, out]` have that of He et al. 2015 by
-  fan-out, dense layers `[in, out]` that of LeCun et al. 1998 by fan-in.
-  """
-  if len(shape) == 4:
-    height, width, _, features = shape
-    return math.sqrt(2 / (height * width * features))
-  return math.sqrt(1 / shape[0])
-
-
-def depthwise_std(shape: tuple[int, ...]) -> float:
-  """Returns that of a depthwise kernel `[height, width, 1, channels]`.
-
-  Each input reaches height * width outputs, however many channels there are.
-  """
-  height, width, _, _ = shape
-  return math.sqrt(2 / (height * width))
-
-
-def _normal(std: Callable[[tuple[int, ...]], float]) -> Callable:
-  def draw(
-    key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
-  ) -> jax.Array:
-    return std(shape) * jax.random.normal(key, shape, dtype)
-
-  return draw
-
-
-kernel_init = _normal(kernel_std)
-
-
-def initial_value(
-  path: tuple[str, ...], shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
-  """Returns what the variable at `path` begins with, float32 of this shape.
-
-  These are the initialisers of the layers below once more, in NumPy.
-
-  Raises:
-    ValueError: if the last name on the path is not one that they use.
-  """
-  name = path[-1]
-  if name == 'kernel':
-    is_depthwise = path[-2].startswith(DEPTHWISE)
-    std = (depthwise_std if is_depthwise else kernel_std)(shape)
-    return rng.standard_normal(shape, np.float32) * np.float32(std)
-  if name == EMBEDDING:
-    return rng.standard_normal(shape, np.float32) * np.float32(EMBEDDING_STD)
-  if name == LAYER_SCALE:
-    return np.full(shape, FIRST_LAYER_SCALE, np.float32)
-  if name in ('bias', 'mean') or path[-2:] == (LAST_NORM, 'scale'):
-    return np.zeros(shape, np.float32)
-  if name in ('scale', 'var'):
-    return np.ones(shape, np.float32)
-  raise ValueError(f'no rule for the initial value of {"/".join(path)!r}')
+from ferjax.models import convolution, initial
 
 
 def conv(
@@ -105,7 +29,7 @@ def conv(
     stride,
     padding=size // 2 if padding is None else padding,
     use_bias=use_bias,
-    kernel_init=kernel_init,
+    kernel_init=initial.kernel_init,
     dtype=dtype,
     conv_general_dilated=convolution.convolve,
     name=name,
@@ -124,10 +48,10 @@ def depthwise_conv(
   """Applies a square convolution to each channel, padded by half its size.
 
   Raises:
-    ValueError: if the name does not begin with `DEPTHWISE`.
+    ValueError: if the name does not begin with `initial.DEPTHWISE`.
   """
-  if not name.startswith(DEPTHWISE):
-    raise ValueError(f'{name!r} does not begin with {DEPTHWISE!r}')
+  if not name.startswith(initial.DEPTHWISE):
+    raise ValueError(f'{name!r} does not begin with {initial.DEPTHWISE!r}')
   channels = x.shape[-1]
   return nn.Conv(
     channels,
@@ -136,7 +60,7 @@ def depthwise_conv(
     padding=size // 2,
     feature_group_count=channels,
     use_bias=use_bias,
-    kernel_init=_normal(depthwise_std),
+    kernel_init=initial.depthwise_init,
     dtype=dtype,
     conv_general_dilated=convolution.convolve,
     name=name,
@@ -169,7 +93,7 @@ def batch_norm(
     use_running_average=not train,
     momentum=0.9,
     epsilon=1e-5,
-    scale_init=init.zeros if name == LAST_NORM else init.ones,
+    scale_init=init.zeros if name == initial.LAST_NORM else init.ones,
     axis_name=axis_name,
     name=name,
   )(x.astype(jnp.float32))
@@ -186,7 +110,9 @@ def layer_norm(
 
 def dense(x: jax.Array, features: int, *, name: str, dtype: Any) -> jax.Array:
   """Applies a dense layer with bias to `[..., channels]`."""
-  return nn.Dense(features, kernel_init=kernel_init, dtype=dtype, name=name)(x)
+  return nn.Dense(
+    features, kernel_init=initial.kernel_init, dtype=dtype, name=name
+  )(x)
 
 
 def patches(

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers, residual
+from ferjax.models import initial, layers, residual
 
 # The stride of the first convolution. Its kernel is the same in all of them.
 STEM_STRIDES = {'small': 1, 'imagenet': 2}
@@ -64,7 +64,7 @@ class InvertedResidual(nn.Module):
     y = conv(y, self.features, 1, name='project_conv')
     if self.stride > 1 or x.shape[-1] != self.features:
       return self.norm(y, name='project_norm')
-    y = self.norm(y, name=layers.LAST_NORM)
+    y = self.norm(y, name=initial.LAST_NORM)
     return x + residual.stochastic_depth(y, self.drop_path, train)
 
 

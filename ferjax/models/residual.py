@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers
+from ferjax.models import initial, layers
 
 
 class SqueezeExcitation(nn.Module):
@@ -58,8 +58,8 @@ def layer_scale(y: jax.Array, block: nn.Module) -> jax.Array:
     block: the module that it belongs to.
   """
   scale = block.param(
-    layers.LAYER_SCALE,
-    nn.initializers.constant(layers.FIRST_LAYER_SCALE),
+    initial.LAYER_SCALE,
+    nn.initializers.constant(initial.FIRST_LAYER_SCALE),
     y.shape[-1:],
     jnp.float32,
   )

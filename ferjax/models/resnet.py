@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers, residual
+from ferjax.models import initial, layers, residual
 
 # Channels of a block over those that its squeeze-excitation has in between.
 REDUCTION = 16
@@ -41,7 +41,7 @@ class BasicBlock(nn.Module):
     y = self.conv(x, self.width, 3, stride=self.stride, name='conv1')
     y = nn.relu(self.norm(y, name='norm1'))
     y = self.conv(y, self.width, 3, name='conv2')
-    return join(x, self.norm(y, name=layers.LAST_NORM), self)
+    return join(x, self.norm(y, name=initial.LAST_NORM), self)
 
 
 class Bottleneck(nn.Module):
@@ -66,7 +66,7 @@ class Bottleneck(nn.Module):
     y = self.conv(y, self.width, 3, stride=self.stride, name='conv2')
     y = nn.relu(self.norm(y, name='norm2'))
     y = self.conv(y, 4 * self.width, 1, name='conv3')
-    return join(x, self.norm(y, name=layers.LAST_NORM), self)
+    return join(x, self.norm(y, name=initial.LAST_NORM), self)
 
 
 def join(

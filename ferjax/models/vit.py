@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ferjax.errors import UserError
-from ferjax.models import layers, residual
+from ferjax.models import initial, layers, residual
 
 
 def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
@@ -119,8 +119,8 @@ class VisionTransformer(nn.Module):
     )
     x = x.reshape(len(x), -1, self.width)
     places = self.param(
-      layers.EMBEDDING,
-      nn.initializers.normal(layers.EMBEDDING_STD),
+      initial.EMBEDDING,
+      nn.initializers.normal(initial.EMBEDDING_STD),
       (1, *x.shape[1:]),
       jnp.float32,
     )

@@ -14,7 +14,7 @@ from ferjax.models import (
   convnext,
   densenet,
   efficientnet,
-  layers,
+  initial,
   mobilenet,
   resnet,
   vgg,
@@ -52,7 +52,7 @@ def _resnet(build: functools.partial) -> Rows:
       torch = f'layer{i + 1}.{j}'
       hugging = f'encoder.stages.{i}.layers.{j}'
       for n in range(1, num_convs + 1):
-        norm = layers.LAST_NORM if n == num_convs else f'norm{n}'
+        norm = initial.LAST_NORM if n == num_convs else f'norm{n}'
         place = f'{hugging}.layer.{n - 1}'
         yield f'{ours}/conv{n}', f'{torch}.conv{n}', f'{place}.convolution'
         yield f'{ours}/{norm}', f'{torch}.bn{n}', f'{place}.normalization'
@@ -133,7 +133,7 @@ def _inverted_residual(widens: bool, squeezes: bool) -> Rows:
     conv, norm = f'{n + 2}.0', f'{n + 2}.1'
   yield 'project_conv', conv, 'conv_pwl' if widens else 'conv_pw'
   # Ours is called by whether it ends a residual branch.
-  for ours in 'project_norm', layers.LAST_NORM:
+  for ours in 'project_norm', initial.LAST_NORM:
     yield ours, norm, f'bn{n + 2}'
 
 

@@ -1,0 +1,29 @@
+"""What all figures share: colours, and how a file appears whole or not."""
+
+import os
+import pathlib
+
+from matplotlib.figure import Figure
+
+# Stay apart for every colour vision (Okabe and Ito, 2008).
+TRAIN_COLOR, VALIDATION_COLOR, TEST_COLOR = '#0072B2', '#D55E00', '#009E73'
+INK, QUIET, LINE, FAINT = '#222222', '#666666', '#BBBBBB', '#E3E3E3'
+DPI = 180
+LONGEST_NAME = 24  # characters of a name that a figure shows
+
+
+def save(figure: Figure, path: str | os.PathLike) -> None:
+  """Writes the figure under another name first, then renames it."""
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  partial = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
+  try:
+    figure.savefig(partial, dpi=DPI, bbox_inches='tight', pad_inches=0.12)
+    os.replace(partial, path)
+  finally:
+    partial.unlink(missing_ok=True)
+
+
+def shorten(name: str, longest: int = LONGEST_NAME) -> str:
+  """Cuts a name that would push the figure aside."""
+  return name if len(name) <= longest else name[: longest - 1] + '…'
