@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers
+from ferjax.models import layers, pooling
 
 
 class DenseLayer(nn.Module):
@@ -85,7 +85,7 @@ class DenseNet(nn.Module):
       if i > 1:
         x = nn.relu(norm(x, name=f'transition{i - 1}_norm'))
         # The mean commutes with a 1x1 convolution, which then costs a quarter.
-        x = layers.average_pool(x)
+        x = pooling.average_pool(x)
         x = conv(x, x.shape[-1] // 2, 1, name=f'transition{i - 1}_conv')
       for j in range(1, size + 1):
         x = DenseLayer(

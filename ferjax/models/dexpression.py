@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers
+from ferjax.models import layers, pooling
 
 
 def local_response_norm(
@@ -62,10 +62,10 @@ class FeatEx(nn.Module):
     conv = functools.partial(layers.conv, dtype=self.dtype, use_bias=True)
     y = nn.relu(conv(x, self.reduced, 1, name='reduce'))
     y = nn.relu(conv(y, self.width, 3, name='conv'))
-    pooled = layers.max_pool_3x3(x, stride=1)
+    pooled = pooling.max_pool_3x3(x, stride=1)
     pooled = nn.relu(conv(pooled, self.pooled, 1, name='project'))
     y = jnp.concatenate([y, pooled], axis=-1)
-    return layers.max_pool_3x3(y, stride=2)
+    return pooling.max_pool_3x3(y, stride=2)
 
 
 class DeXpression(nn.Module):
@@ -112,7 +112,7 @@ class DeXpression(nn.Module):
     )
     x = nn.relu(x)
     if self.stem_pool:
-      x = layers.max_pool_3x3(x, stride=2)
+      x = pooling.max_pool_3x3(x, stride=2)
     x = local_response_norm(x)
     for i in (1, 2):
       x = FeatEx(

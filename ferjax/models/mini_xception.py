@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers
+from ferjax.models import layers, pooling
 
 
 class Block(nn.Module):
@@ -34,7 +34,7 @@ class Block(nn.Module):
     y = nn.relu(self.norm(y, name='norm1'))
     y = self.depthwise_conv(y, 3, name='depthwise2')
     y = self.conv(y, self.width, 1, name='pointwise2')
-    y = layers.max_pool_3x3(self.norm(y, name='norm2'), stride=2)
+    y = pooling.max_pool_3x3(self.norm(y, name='norm2'), stride=2)
     shortcut = self.conv(x, self.width, 1, stride=2, name='shortcut_conv')
     return y + self.norm(shortcut, name='shortcut_norm')
 

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers
+from ferjax.models import layers, pooling
 
 
 class PlainCNN(nn.Module):
@@ -68,7 +68,7 @@ class PlainCNN(nn.Module):
         x = layers.conv(x, width, 3, name=name, dtype=self.dtype)
         x = nn.relu(norm(x, name=f'stage{i}_norm{j}'))
       if min(x.shape[1:3]) > 3:  # of 3x3, pooling would leave out the most
-        x = layers.max_pool(x)
+        x = pooling.max_pool(x)
       x = nn.Dropout(
         self.stage_dropout, broadcast_dims=(1, 2), deterministic=not train
       )(x)

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers
+from ferjax.models import layers, pooling
 
 
 class SimpleCNN(nn.Module):
@@ -47,7 +47,7 @@ class SimpleCNN(nn.Module):
     x = images
     for i, width in enumerate(self.widths, start=1):
       x = layers.conv(x, width, 3, name=f'conv{i}', dtype=self.dtype)
-      x = layers.max_pool(nn.relu(norm(x, name=f'norm{i}')))
+      x = pooling.max_pool(nn.relu(norm(x, name=f'norm{i}')))
     x = x.reshape(len(x), -1)
     x = layers.dense(x, self.hidden, name='hidden', dtype=self.dtype)
     return layers.classify(nn.relu(x), self.num_classes, self.dropout, train)

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import layers
+from ferjax.models import layers, pooling
 
 POOLED_SIDE = 7  # of the map that the dense layers see, at most
 
@@ -91,7 +91,7 @@ class VGG(nn.Module):
             axis_name=self.axis_name,
           )
         x = nn.relu(x)
-      x = layers.max_pool(x)
+      x = pooling.max_pool(x)
     x = adaptive_average_pool(x, POOLED_SIDE)
     x = x.reshape(len(x), -1)
     x = nn.relu(layers.dense(x, self.hidden, name='hidden1', dtype=self.dtype))
