@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ferjax import checkpoint, parallel, train_state
+from ferjax import checkpoint, inference, parallel, train_state
 from ferjax import run as run_lib
 from ferjax import workdir as workdir_lib
 from ferjax.errors import UserError
@@ -108,3 +108,17 @@ def test_a_frozen_backbone_stays_through_a_training(
   with checkpoint.Checkpoints(tmp_path / 'frozen') as checkpoints:
     after = checkpoints.restore_latest(before).state
   assert differing(before, parallel.to_host(after)) == {'classifier'}
+
+
+def test_a_network_may_see_another_size_in_colour(make_config, tmp_path):
+  config = make_config()
+  config.num_steps, config.image_size, config.color = 2, 20, 'rgb'
+  run = run_lib.build(config)
+  assert run.state.params['conv1']['kernel'].shape == (3, 3, 3, 32)
+  assert run.state.params['hidden']['kernel'].shape[0] == 2 * 2 * 128
+  figures = train_and_evaluate(config, tmp_path / 'colour')
+  images = run.dataset.splits['validation'].images
+  network = inference.load(tmp_path / 'colour')
+  guesses = network.probabilities(images).argmax(1)
+  hits = guesses == run.dataset.splits['validation'].labels
+  assert figures['accuracy'] == pytest.approx(hits.mean())
