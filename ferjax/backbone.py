@@ -35,6 +35,11 @@ def validate(backbone_config: config_dict.ConfigDict) -> None:
       f'{thaws[0]} is given, but nothing is frozen; give '
       'config.backbone.freeze=True as well'
     )
+  if backbone_config.freeze and not thaws and factor != 1:
+    raise UserError(
+      f'config.backbone.learning_rate_factor is {factor}, but the backbone '
+      'never thaws; give config.backbone.thaw_epochs as well'
+    )
 
 
 def hold(

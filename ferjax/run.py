@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import functools
+import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from ferjax import (
 )
 from ferjax import config as config_lib
 from ferjax import durations as durations_lib
+from ferjax import workdir as workdir_lib
 from ferjax.data import pipeline
 from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
@@ -41,7 +43,8 @@ class Run(NamedTuple):
   train_step: Callable[..., tuple[TrainState, metrics.Sums]]
   eval_step: Callable[..., tuple[metrics.Sums, jax.Array]]
   state: TrainState  # before the first step, on the host
-  start: tuple[str, ...]  # what there is to say of `config.init_from`
+  resumes: bool  # whether the state is still to be restored
+  origin: weights.Report | None  # of the state, where `config.init_from` is
   placement: str
   steps_per_call: int
 
@@ -93,9 +96,9 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
   model = models.from_config(config.model, dataset.num_classes)
   image_shape = preprocess.input_shape(config, dataset.image_shape)
   variables = models.init(model, image_shape, config.seed)
-  start = ()
+  origin = None
   if config.init_from and not resumes:
-    variables, start = _start(config, dataset.class_names, variables)
+    variables, origin = _start(config, dataset.class_names, variables)
   on_cpu = jax.default_backend() == 'cpu'
   return Run(
     config=config,
@@ -107,7 +110,8 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
     ),
     eval_step=steps.make_eval_step(config, model),
     state=train_state.create(variables, optimizer, config.ema_decay > 0),
-    start=start,
+    resumes=resumes,
+    origin=origin,
     placement=pipeline.choose_placement(
       config.data.placement, list(dataset.splits.values())
     ),
@@ -119,26 +123,28 @@ def _start(
   config: config_dict.ConfigDict,
   class_names: tuple[str, ...],
   variables: dict[str, Any],
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+) -> tuple[dict[str, Any], weights.Report]:
   """Takes the first weights from `config.init_from`: a file, or a workdir."""
-  path = pathlib.Path(config.init_from).expanduser()
-  notes = []
+  path = pathlib.Path(os.path.expanduser(config.init_from))
   if path.is_dir():
-    variables, report = _load_run(path, config, class_names, variables)
+    loaded, report = _load_run(path, config, class_names, variables)
   else:
-    variables, report = weights.load(path, config.model.name, variables)
-    if config.normalization != 'imagenet':
-      notes.append(
-        'note: published weights expect --config.normalization=imagenet; this '
-        f'run has {config.normalization}'
-      )
-  fresh = [name for name in report.kept if backbone.HEAD not in name]
-  if config.backbone.freeze and fresh:
+    loaded, report = weights.load(path, config.model.name, variables)
+    # Nothing tells which class each of its logits is.
+    fresh = variables['params'][backbone.HEAD]
+    loaded = loaded | {'params': loaded['params'] | {backbone.HEAD: fresh}}
+    heads = tuple(p for p in report.loaded if p.startswith(backbone.HEAD))
+    report = report._replace(
+      loaded=tuple(p for p in report.loaded if p not in heads),
+      kept=(*report.kept, *heads),
+    )
+  kept = [name for name in report.kept if backbone.HEAD not in name]
+  if config.backbone.freeze and kept:
     raise UserError(
-      f'config.backbone.freeze would keep {fresh[0]} as it was drawn, since '
+      f'config.backbone.freeze would keep {kept[0]} as it was drawn, since '
       f'{path} has nothing for it; train it, or take a stem that fits'
     )
-  return variables, (*report.lines(str(path)), *notes)
+  return loaded, report
 
 
 def _load_run(
@@ -147,6 +153,11 @@ def _load_run(
   class_names: tuple[str, ...],
   variables: dict[str, Any],
 ) -> tuple[dict[str, Any], weights.Report]:
+  if not (path / workdir_lib.DATASET).exists():
+    raise UserError(
+      f'config.init_from={path} is no workdir of a training; give the weight '
+      'file in it'
+    )
   source = inference.load(path)
   if source.config.model.name != config.model.name:
     raise UserError(
@@ -157,3 +168,26 @@ def _load_run(
   theirs = {'params': theirs['params'], **theirs['model_state']}
   same_classes = source.class_names == class_names
   return weights.load_own(theirs, variables, same_classes)
+
+
+def start_notes(config: config_dict.ConfigDict) -> list[str]:
+  """Returns where a run sees its images as `config.init_from` did not."""
+  path = pathlib.Path(os.path.expanduser(config.init_from))
+  if not path.is_dir():
+    if config.normalization == 'imagenet':
+      return []
+    return [
+      'note: published weights expect --config.normalization=imagenet; this '
+      f'run has {config.normalization}'
+    ]
+  theirs = workdir_lib.read_config(path)
+  return [
+    f'note: {path} was trained with {name}={old}; this run has {new}'
+    for name, old, new in (
+      ('normalization', theirs.normalization, config.normalization),
+      ('color', theirs.color, config.color),
+      ('image_size', theirs.image_size, config.image_size),
+      ('model.stem', theirs.model.stem, config.model.stem),
+    )
+    if old != new
+  ]

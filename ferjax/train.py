@@ -15,7 +15,7 @@ from ferjax.errors import TrainingError
 from ferjax.interrupts import StopSignals
 from ferjax.logs import MetricLogger, Progress, make_console, print_header
 from ferjax.meter import Meter
-from ferjax.run import Run, build
+from ferjax.run import Run, build, start_notes
 
 
 def train_and_evaluate(
@@ -44,7 +44,8 @@ def train_and_evaluate(
   if is_main:
     rows = report.header(config, run.dataset, run.state.params)
     print_header(f'ferjax in {workdir}', rows, make_console())
-    print(*run.start, sep='\n', end='\n\n' if run.start else '')
+    if run.origin:
+      _tell_origin(run, workdir)
   with Checkpoints(
     workdir, config.keep_checkpoints, config.to_dict()
   ) as checkpoints:
@@ -62,6 +63,8 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
   table = pipeline.table(train_split, run.placement)
   validation_table = pipeline.table(validation_split, run.placement)
   restored = checkpoints.restore_latest(run.state)
+  if restored is None and run.resumes:  # all that was saved was set aside
+    run = build(config)
   state, start = restored or (parallel.replicate(run.state), 0)
   best = checkpoints.best_accuracy()
   calls = pipeline.plan_calls(
@@ -141,6 +144,14 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
         meter.restart()
     checkpoints.wait()  # while signals still wait for it
   return True
+
+
+def _tell_origin(run: Run, workdir: pathlib.Path) -> None:
+  """Prints what became of the weights it starts from, and keeps it whole."""
+  source = run.config.init_from
+  lines = [*run.origin.lines(source), *start_notes(run.config)]
+  print(*lines, sep='\n', end='\n\n')
+  workdir_lib.write_origin(workdir, source, run.origin._asdict())
 
 
 def _is_stopping(signals: StopSignals, is_meeting_point: bool) -> bool:

@@ -1,5 +1,6 @@
 """The folder of a run: what it says of itself, and who may go on in it."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ from ferjax.errors import UserError
 
 CONFIG = 'config.json'
 DATASET = 'dataset.json'
+ORIGIN = 'origin.json'
 
 
 def create(workdir: pathlib.Path) -> None:
@@ -58,6 +60,24 @@ def claim(
       )
   _write(workdir / DATASET, json.dumps(dataset, indent=2) + '\n')
   _write(workdir / CONFIG, config_lib.to_json(config))
+
+
+def write_origin(
+  workdir: pathlib.Path, source: str, report: dict[str, Any]
+) -> None:
+  """Writes where the first weights are from, and what became of each.
+
+  Args:
+    workdir: of the run.
+    source: a weight file, whose SHA-256 is written too, or another workdir.
+    report: of `weights.load`, as a dict.
+  """
+  origin = {'source': source}
+  path = pathlib.Path(os.path.expanduser(source))
+  if path.is_file():
+    with path.open('rb') as file:
+      origin['sha256'] = hashlib.file_digest(file, 'sha256').hexdigest()
+  _write(workdir / ORIGIN, json.dumps(origin | report, indent=2) + '\n')
 
 
 def read_config(workdir: pathlib.Path) -> config_dict.ConfigDict:

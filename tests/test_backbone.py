@@ -106,6 +106,10 @@ def test_the_norm_that_is_clipped_has_no_frozen_part():
   ('settings', 'message'),
   [
     ({'learning_rate_factor': 0.0}, 'give config.backbone.freeze=True'),
+    (
+      {'freeze': True, 'learning_rate_factor': 0.1},
+      'never thaws; give config.backbone.thaw_epochs',
+    ),
     ({'thaw_epochs': 2.0}, 'thaw_epochs is given, but nothing is frozen'),
   ],
 )

@@ -1,14 +1,18 @@
 """A training begins with the weights that `init_from` names."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from ferjax import checkpoint, inference, parallel, train_state
 from ferjax import run as run_lib
 from ferjax import workdir as workdir_lib
 from ferjax.errors import UserError
 from ferjax.train import train_and_evaluate
+from ferjax.weights import names as weight_names
 
 
 @pytest.fixture(scope='module')
@@ -43,6 +47,20 @@ def begin(make_config, path, **changes):
   return run_lib.build(config)
 
 
+def flat(variables):
+  """Returns the arrays by path, such as `conv1/kernel`."""
+  return {
+    '/'.join(entry.key for entry in path[1:]): leaf
+    for path, leaf in jax.tree.leaves_with_path(variables)
+  }
+
+
+def torch_shaped(ours, rng):
+  """Draws an array of the shape that torch has for one of ours."""
+  shape = {4: (3, 2, 0, 1), 2: (1, 0)}.get(ours.ndim, (0,))
+  return rng.standard_normal([ours.shape[i] for i in shape], np.float32)
+
+
 def differing(a: train_state.TrainState, b: train_state.TrainState):
   """Returns the layers whose kernels differ."""
   return {
@@ -61,7 +79,9 @@ def test_another_run_gives_its_weights(make_config, workdir):
   jax.tree.map(
     np.testing.assert_array_equal, source.model_state, started.state.model_state
   )
-  assert any(str(workdir) in line or 'loaded' in line for line in started.start)
+  num_arrays = len(jax.tree.leaves((source.params, source.model_state)))
+  assert len(started.origin.loaded) == num_arrays
+  assert not started.origin.kept
 
 
 def test_a_classifier_of_other_classes_begins_afresh(
@@ -71,7 +91,7 @@ def test_a_classifier_of_other_classes_begins_afresh(
   source = run_lib.build(make_config()).state
   started = begin(make_config, other)
   assert differing(source, started.state) == {'classifier'}
-  assert any('classifier' in line for line in started.start)
+  assert set(started.origin.kept) == {'classifier/bias', 'classifier/kernel'}
 
 
 def test_the_average_begins_with_the_same_weights(make_config, workdir):
@@ -92,7 +112,7 @@ def test_a_missing_file_is_refused_and_not_needed_to_resume(
     begin(make_config, missing)
   config = make_config()
   config.init_from = str(missing)
-  assert run_lib.build(config, resumes=True).start == ()
+  assert run_lib.build(config, resumes=True).origin is None
 
 
 def test_a_frozen_backbone_stays_through_a_training(
@@ -108,6 +128,71 @@ def test_a_frozen_backbone_stays_through_a_training(
   with checkpoint.Checkpoints(tmp_path / 'frozen') as checkpoints:
     after = checkpoints.restore_latest(before).state
   assert differing(before, parallel.to_host(after)) == {'classifier'}
+  origin = json.loads((tmp_path / 'frozen' / 'origin.json').read_text())
+  assert origin['source'] == str(workdir)
+  assert 'conv1/kernel' in origin['loaded']
+
+
+def test_a_run_whose_checkpoints_are_lost_starts_from_the_same_weights(
+  make_config, workdir, tmp_path
+):
+  config = make_config()
+  config.init_from, config.num_steps = str(workdir), 2
+  config.backbone.freeze = True
+  train_and_evaluate(config, tmp_path)
+  for metrics in (tmp_path / 'checkpoints').glob('*/metrics/metrics'):
+    metrics.write_text('{')
+  train_and_evaluate(config, tmp_path)
+  before = run_lib.build(config).state
+  with checkpoint.Checkpoints(tmp_path) as checkpoints:
+    after = checkpoints.restore_latest(before).state
+  assert differing(before, parallel.to_host(after)) == {'classifier'}
+
+
+def test_a_file_gives_all_but_its_classifier(make_config, tmp_path):
+  config = make_config()
+  config.model.name, config.model.stem = 'resnet18', 'imagenet'
+  fresh = run_lib.build(config).state
+  names = weight_names.find(
+    'resnet18', list(flat({'params': fresh.params, **fresh.model_state})), []
+  )
+  rng = np.random.default_rng(0)
+  arrays = {
+    name: torch_shaped(value, rng)
+    for path, value in flat(
+      {'params': fresh.params, **fresh.model_state}
+    ).items()
+    if (name := names.get(path))
+  }
+  path = tmp_path / 'weights.safetensors'
+  safetensors.numpy.save_file(arrays, path)
+  started = begin(make_config, path, model=config.model.to_dict(), seed=0)
+  assert set(started.origin.kept) == {'classifier/bias', 'classifier/kernel'}
+  assert 'classifier' not in differing(fresh, started.state)
+  np.testing.assert_array_equal(
+    started.state.params['stem_conv']['kernel'],
+    arrays['conv1.weight'].transpose(2, 3, 1, 0),
+  )
+  notes = run_lib.start_notes(started.config)
+  assert 'expect --config.normalization=imagenet' in notes[0]
+
+
+def test_another_look_at_the_images_is_told(make_config, workdir):
+  config = make_config()
+  config.init_from = str(workdir)
+  assert run_lib.start_notes(config) == []
+  config.normalization, config.image_size = 'center', 32
+  notes = run_lib.start_notes(config)
+  assert [note.split(' with ')[1] for note in notes] == [
+    'normalization=per_image; this run has center',
+    'image_size=0; this run has 32',
+  ]
+
+
+def test_a_folder_that_is_no_workdir_is_refused(make_config, tmp_path):
+  (tmp_path / 'config.json').write_text('{"architectures": ["ResNet"]}')
+  with pytest.raises(UserError, match=r'no workdir.*give the weight file'):
+    begin(make_config, tmp_path)
 
 
 def test_a_network_may_see_another_size_in_colour(make_config, tmp_path):
