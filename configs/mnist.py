@@ -2,10 +2,13 @@
 
 python -m ferjax.prepare --dataset=mnist --source=FOLDER
 python -m ferjax.main --config=configs/mnist.py
-  97% of the test split (expected, not measured here)
+python -m ferjax.evaluate --workdir=runs/mnist --split=test
+  97% (expected, not measured here)
 python -m ferjax.main --config=configs/mnist.py:model=simple_cnn
-  99% of the test split (expected, not measured here)
-python -m ferjax.main --config=configs/mnist.py:dataset=synthetic
+python -m ferjax.evaluate --workdir=runs/mnist-model=simple_cnn --split=test
+  99% (expected, not measured here)
+
+Without the files: --config=configs/mnist.py:dataset=synthetic
 """
 
 from ml_collections import config_dict

@@ -31,6 +31,7 @@ def get_config(argument: str = '') -> config_dict.ConfigDict:
   config.optimizer.weight_decay = 0.05
   config.optimizer.clip_norm = 1.0
   config.schedule.warmup_epochs = 0.5
+  config.augment.flip = given.dataset != 'mnist'  # a mirrored digit is none
   config.augment.shift = 0.08
   config.augment.scale = 0.1
   return config

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import json
-import pathlib
 
 from absl import flags
 from ml_collections import config_flags
@@ -37,7 +36,7 @@ def main(argv: Sequence[str]) -> None:
   }
   logs.print_header('benchmark', rows, logs.make_console())
   if _OUTPUT.value:
-    path = pathlib.Path(_OUTPUT.value).expanduser()
+    path = cli.path(_OUTPUT.value)
     try:
       path.parent.mkdir(parents=True, exist_ok=True)
       path.write_text(json.dumps(figures, indent=2) + '\n')

@@ -1,6 +1,8 @@
 """How every binary starts, and how it fails: one line and an exit status."""
 
 from collections.abc import Callable, Sequence
+import io
+import os
 import pathlib
 import sys
 
@@ -23,6 +25,8 @@ def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
       otherwise nothing must be left.
   """
   logging.set_verbosity(logging.ERROR)
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')  # as stderr does
   app.run(lambda argv: _call(main, argv, takes), flags_parser=_parse)
 
 
@@ -36,6 +40,22 @@ def config_file(flag: flags.FlagHolder) -> str:
   if not pathlib.Path(given.partition(':')[0]).is_file():
     raise UserError(f'--config={given}: there is no such file')
   return given
+
+
+def path(given: str) -> pathlib.Path:
+  """Returns the path that a user gave; of `~nobody/x`, just that."""
+  # Unlike pathlib's, this leaves the home of nobody as it is: not found.
+  return pathlib.Path(os.path.expanduser(given))
+
+
+def stay_on_cpu() -> None:
+  """Keeps JAX away from accelerators, which other processes may hold.
+
+  Nothing of this process may have asked JAX for a device yet.
+  """
+  import jax  # takes seconds; --help need not wait
+
+  jax.config.update('jax_platforms', 'cpu')
 
 
 def _call(

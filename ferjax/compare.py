@@ -1,6 +1,7 @@
 """Compares finished runs: python -m ferjax.compare DIR [DIR ...]."""
 
 from collections.abc import Sequence
+import os
 import pathlib
 import sys
 import typing
@@ -11,6 +12,7 @@ from ferjax import cli
 from ferjax.errors import UserError
 
 if typing.TYPE_CHECKING:
+  from ferjax.models.summary import Counts
   from ferjax.outcome import Outcome
   from ferjax.ranking import Groups
 
@@ -27,51 +29,61 @@ _TIME = flags.DEFINE_bool(
 
 def main(argv: Sequence[str]) -> None:
   """Compares the runs in the workdirs that are left of the command line."""
-  from ferjax import comparison, logs, parallel, ranking, tables
+  if not _TIME.value:
+    cli.stay_on_cpu()
+  from ferjax import comparison, parallel, ranking
 
   parallel.use_compilation_cache()
-  outcomes = _read(
-    dict.fromkeys(pathlib.Path(d).expanduser() for d in argv[1:])
-  )
+  folder = cli.path(_OUTPUT.value)
+  outcomes, counts = _read([cli.path(given) for given in argv[1:]])
+  _check(folder)
   speeds, speed_note = None, comparison.RECORDED_NOTE
   if _TIME.value:
     speeds, speed_note = _time(outcomes)
-  groups = ranking.rank(outcomes, speeds)
-  console = logs.make_console()
-  for rows in groups:
-    print(f'\n{comparison.title(rows)}')
-    tables.print_table(comparison.columns(rows), console)
+  groups = ranking.rank(outcomes, counts, speeds)
+  warnings = ranking.warnings(groups)
   remarks = [
     *ranking.differences(groups),
+    *ranking.settings(groups),
     *comparison.notes(groups, speed_note),
   ]
-  print('', *remarks, sep='\n')
-  warnings = ranking.warnings(groups)
+  _print(groups, remarks)
   for line in warnings:
     _warn(line)
-  folder = pathlib.Path(_OUTPUT.value).expanduser()
-  try:
-    _write(folder, groups, [*(f'Warning: {w}' for w in warnings), *remarks])
-  except OSError as error:
-    raise UserError(
-      f'cannot write to --output={folder} ({error.strerror})'
-    ) from error
+  _write(folder, groups, [*(f'Warning: {w}' for w in warnings), *remarks])
   print(f'written to {folder}')
 
 
-def _read(workdirs: Sequence[pathlib.Path]) -> 'list[Outcome]':
+def _read(
+  workdirs: Sequence[pathlib.Path],
+) -> 'tuple[list[Outcome], list[Counts]]':
   """Reads the runs that are finished, and warns of the others."""
-  from ferjax import outcome
+  from ferjax import outcome, ranking
 
-  outcomes = []
-  for workdir in workdirs:
+  outcomes, counts, known = [], [], {}
+  for workdir in workdirs:  # by two names, it is one run all the same
+    known.setdefault(os.path.realpath(workdir), workdir)
+  for workdir in known.values():
     try:
-      outcomes.append(outcome.read(workdir))
+      run = outcome.read(workdir)
+      counts.append(ranking.count(run))
+      outcomes.append(run)
     except UserError as error:
       _warn(f'left out: {error}')
   if not outcomes:
     raise UserError('no finished run is left to compare')
-  return outcomes
+  return outcomes, counts
+
+
+def _check(folder: pathlib.Path) -> None:
+  """Sees that files can be written, before anything takes its time."""
+  probe = folder / f'.write-test-{os.getpid()}'
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    probe.touch()
+    probe.unlink()
+  except OSError as error:
+    raise _cannot_write(folder, error) from error
 
 
 def _time(
@@ -89,11 +101,24 @@ def _time(
   print('timing all of them in turn')
   device = jax.local_devices()[0]
   note = (
-    'images/s: of the network alone, on batches that lie on the device; '
+    'Images/s: of the network alone, on batches that lie on the device; '
     f'medians of rounds in turn on {jax.device_count()} x '
     f'{device.device_kind}, jax {jax.__version__}.'
   )
   return speed.race(racers), note
+
+
+def _print(groups: 'Groups', remarks: Sequence[str]) -> None:
+  from rich.text import Text
+
+  from ferjax import comparison, logs, tables
+
+  console = logs.make_console()
+  for heading, rows in zip(comparison.titles(groups), groups, strict=True):
+    console.print('', Text(heading), '', sep='\n')
+    tables.print_table(comparison.columns(rows), console)
+  console.print()
+  tables.print_list(remarks, console)
 
 
 def _write(
@@ -101,11 +126,26 @@ def _write(
 ) -> None:
   from ferjax import comparison, plots  # matplotlib takes a second to import
 
-  folder.mkdir(parents=True, exist_ok=True)
-  (folder / 'comparison.csv').write_text(comparison.to_csv(groups))
-  text = comparison.to_markdown(groups, remarks)
-  (folder / 'comparison.md').write_text(text)
-  plots.plot_comparison(comparison.bars(groups), folder / 'comparison.png')
+  csv = comparison.to_csv(groups)
+  markdown = comparison.to_markdown(groups, remarks)
+  try:
+    _write_text(folder / 'comparison.csv', csv)
+    _write_text(folder / 'comparison.md', markdown)
+    plots.plot_comparison(comparison.bars(groups), folder / 'comparison.png')
+  except OSError as error:
+    raise _cannot_write(folder, error) from error
+
+
+def _write_text(path: pathlib.Path, text: str) -> None:
+  """Writes a file whole, or not at all."""
+  partial = path.with_name(f'.{path.name}.{os.getpid()}')
+  # The name of a workdir may be no text at all.
+  partial.write_text(text, encoding='utf-8', errors='backslashreplace')
+  partial.replace(path)
+
+
+def _cannot_write(folder: pathlib.Path, error: OSError) -> UserError:
+  return UserError(f'cannot write to --output={folder} ({error.strerror})')
 
 
 def _warn(line: str) -> None:

@@ -1,7 +1,6 @@
 """Evaluates a trained network: python -m ferjax.evaluate --workdir=DIR."""
 
 from collections.abc import Sequence
-import pathlib
 
 from absl import flags
 
@@ -30,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
 
   parallel.initialize()
   parallel.use_compilation_cache()
-  workdir = pathlib.Path(_WORKDIR.value).expanduser()
+  workdir = cli.path(_WORKDIR.value)
   predictor = inference.load(workdir, _CHECKPOINT.value)
   settings = predictor.config.data
   name = settings.name

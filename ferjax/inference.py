@@ -24,7 +24,8 @@ class Evaluation(NamedTuple):
     sums: `loss`, `correct`, `count` and `confusion`, on the host.
     probabilities: float32 `[n, classes]`.
     images_per_second: from host to host, after two batches, which compile;
-      None where there are no more.
+      what fills up the last batch counts too, as it takes as long. None where
+      there are no more.
   """
 
   sums: dict[str, np.ndarray]
@@ -67,7 +68,7 @@ def evaluate(
       began = time.perf_counter()
   rows = [x.reshape(-1, x.shape[-1]) for x in parallel.gather(probabilities)]
   sums = parallel.to_host(sums)
-  timed = len(split) - 2 * batch_size
+  timed = (len(rows) - 2) * batch_size
   speed = timed / (time.perf_counter() - began) if timed > 0 else None
   return Evaluation(sums, np.concatenate(rows)[: len(split)], speed)
 

@@ -1,7 +1,6 @@
 """Trains a network: python -m ferjax.main --config=configs/densenet.py."""
 
 from collections.abc import Sequence
-import pathlib
 
 from absl import flags
 from ml_collections import config_flags
@@ -53,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
     _DISTRIBUTED.value,
   )
   parallel.use_compilation_cache()
-  workdir = pathlib.Path(_WORKDIR.value or f'runs/{name}').expanduser()
+  workdir = cli.path(_WORKDIR.value or f'runs/{name}')
   train.train_and_evaluate(_CONFIG.value, workdir)
 
 

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 import csv
 import dataclasses
 import json
+import os
 import pathlib
+import re
+from statistics import median
 from typing import Any, NamedTuple
 
 from ml_collections import config_dict
@@ -22,26 +25,21 @@ class Score(NamedTuple):
 
   Attributes:
     accuracy: in [0, 1].
-    interval: its 95% interval; None for a running training accuracy.
-    macro_f1: in [0, 1]; None for a running training accuracy.
-    num_examples: that it is over; 0 for a running training accuracy.
+    interval: its 95% interval.
+    macro_f1: in [0, 1].
+    num_examples: that it is over.
     content: the hash of these examples, None where it was not recorded.
     step: of the checkpoint.
     images_per_second: of the evaluation, None where it was too short.
   """
 
   accuracy: float
-  interval: tuple[float, float] | None = None
-  macro_f1: float | None = None
-  num_examples: int = 0
-  content: str | None = None
-  step: int | None = None
+  interval: tuple[float, float]
+  macro_f1: float
+  num_examples: int
+  content: str | None
+  step: int
   images_per_second: float | None = None
-
-  @property
-  def is_running(self) -> bool:
-    """Whether it was counted while the network learned."""
-    return self.interval is None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +52,10 @@ class Outcome:
     dataset: of `Dataset.describe`.
     epochs: how long it trained.
     best_step: of the highest validation accuracy that was recorded.
-    scores: by split; `train` and `validation` at least.
+    scores: by split, in the order of `SPLITS`; `validation` at least. That of
+      `train` is over the examples it was trained on, at `best_step`.
     images_per_second: of training, the median of what was recorded.
+    warnings: what was left out, or is not as it should be, a line each.
   """
 
   workdir: pathlib.Path
@@ -65,6 +65,7 @@ class Outcome:
   best_step: int
   scores: Mapping[str, Score]
   images_per_second: float
+  warnings: Sequence[str] = ()
 
   @property
   def inference_images_per_second(self) -> float | None:
@@ -86,9 +87,6 @@ class Outcome:
 def read(workdir: pathlib.Path) -> Outcome:
   """Reads what the run in `workdir` came to; no checkpoint is needed.
 
-  The train score is that of eval/train where it is, otherwise the running
-  accuracy of the last epoch.
-
   Raises:
     UserError: when this is no workdir, or one that is damaged or unfinished.
   """
@@ -96,14 +94,11 @@ def read(workdir: pathlib.Path) -> Outcome:
   dataset = workdir_lib.read_dataset(workdir)
   records = logs.read_metrics(workdir)
   try:
-    num_examples = dataset['splits']['train']['num_examples']
+    train = dataset['splits']['train']
+    num_examples = train['num_examples']
     num_steps = durations.resolve(config, num_examples).num_steps
     step = records[-1]['step'] if records else 0
-    scores = {
-      split: _read_score(workdir, split, dataset)
-      for split in SPLITS
-      if (workdir / 'eval' / split / 'metrics.json').exists()
-    }
+    scores, warnings = _read_scores(workdir, dataset)
     if step < num_steps or 'validation' not in scores:
       raise UserError(
         f'{workdir} is unfinished: step {step} of {num_steps}'
@@ -111,30 +106,35 @@ def read(workdir: pathlib.Path) -> Outcome:
         + '; the command that trained it goes on'
       )
     validations = [r for r in records if 'val/accuracy' in r]
-    best = max(validations, key=lambda r: r['val/accuracy'])
-    scores.setdefault('train', _running_score(records, num_examples, config))
+    best_step = max(validations, key=lambda r: r['val/accuracy'])['step']
     speeds = [r['images_per_second'] for r in records if 'train/loss' in r]
-  except (KeyError, TypeError, ValueError) as error:
+    speed = float(median(speeds[1:] or speeds))  # the first compiled
+    epochs = num_steps * config.batch_size / num_examples
+  except (ArithmeticError, LookupError, TypeError, ValueError) as error:
     if isinstance(error, UserError):
       raise
     raise UserError(
-      f'{workdir} is damaged: its records lack {error}'
+      f'{workdir} is damaged: its records are not whole '
+      f'({type(error).__name__}: {error})'
     ) from error
+  for split, score in list(scores.items()):
+    content = train.get('content_hash') if split == 'train' else score.content
+    problem = _problem(score, best_step, content)
+    if problem and split == 'train':  # a gap of two networks would mislead
+      del scores[split]
+      problem += ', so it is left out'
+    if problem:
+      warnings.append(
+        f'{workdir}: its {split} accuracy {problem}; evaluate it again'
+      )
   return Outcome(
-    workdir=workdir,
-    config=config,
-    dataset=dataset,
-    epochs=num_steps * config.batch_size / num_examples,
-    best_step=best['step'],
-    scores={split: scores[split] for split in SPLITS if split in scores},
-    # The first was waiting for the compiler.
-    images_per_second=float(np.median(speeds[1:] or speeds)),
+    workdir, config, dataset, epochs, best_step, scores, speed, tuple(warnings)
   )
 
 
 def read_hits(
   workdir: pathlib.Path, split: str
-) -> tuple[list[tuple[str, str]], np.ndarray] | None:
+) -> tuple[list[tuple[str, str]], np.ndarray]:
   """Reads which examples a run got right.
 
   Args:
@@ -142,63 +142,95 @@ def read_hits(
     split: one that it was evaluated on.
 
   Returns:
-    (index, label) of each example and whether it is right, bool `[n]`; None
-    where there is no predictions.csv.
+    (index, label) of each example and whether it is right, bool `[n]`.
 
   Raises:
     UserError: when it cannot be read.
   """
   path = workdir / 'eval' / split / 'predictions.csv'
-  if not path.exists():
-    return None
   try:
-    with path.open(newline='') as file:
+    with path.open(newline='', encoding='utf-8') as file:
       rows = list(csv.DictReader(file))
     examples = [(row['index'], row['label']) for row in rows]
     hits = [row['prediction'] == row['label'] for row in rows]
-  except (OSError, KeyError, ValueError) as error:
+  except (OSError, KeyError, ValueError, csv.Error) as error:
     raise UserError(
-      f'{path} cannot be read ({error}); evaluate this split again'
+      f'{path} cannot be read ({type(error).__name__}: {error}); evaluate this '
+      'split again'
     ) from error
   return examples, np.array(hits, bool)
 
 
-def _read_score(
-  workdir: pathlib.Path, split: str, dataset: Mapping[str, Any]
-) -> Score:
-  path = workdir / 'eval' / split / 'metrics.json'
-  try:
-    figures = json.loads(path.read_text())
-    low, high = figures['accuracy_interval']
+def names(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+  """Returns how to tell runs apart, by where they live.
+
+  Returns:
+    For each its workdir without the folders that all have in common; and a
+    label to stand beside its network, often ''. Of `zoo/seed=0-model.name=mlp`
+    and others of this sweep, whose seed is always 0, the label is `zoo`.
+  """
+  paths = [pathlib.Path(os.path.abspath(run.workdir)) for run in outcomes]
+  common = os.path.commonpath([path.parent for path in paths])
+  paths = [path.relative_to(common) for path in paths]
+  # A value may hold a dash, a field cannot.
+  parts = [re.split(r'-(?=[\w.]+=)', path.name) for path in paths]
+  shared = set.intersection(*map(set, parts)) if len(paths) > 1 else set()
+  networks = [run.config.model.name for run in outcomes]
+  labels = []
+  for path, network, own in zip(paths, networks, parts, strict=True):
+    said = {part for part in shared if '=' in part} | {f'model.name={network}'}
+    label = str(path.parent / '-'.join(p for p in own if p not in said))
+    labels.append('' if label in ('.', network) else label)
+  if len(set(zip(labels, networks, strict=True))) < len(paths):
+    labels = map(str, paths)
+  return list(zip(map(str, paths), labels, strict=True))
+
+
+def _problem(score: Score, best_step: int, content: str | None) -> str:
+  """Returns why a score is not that of a run, or ''."""
+  if score.step != best_step:
+    return f'is that of step {score.step}, its best step is {best_step}'
+  if score.content != content:
+    return 'is over other examples than those it was trained on'
+  return ''
+
+
+def _read_scores(
+  workdir: pathlib.Path, dataset: Mapping[str, Any]
+) -> tuple[dict[str, Score], list[str]]:
+  """Reads all evaluations; a damaged one may be missing but `validation`."""
+  scores, warnings = {}, []
+  for split in SPLITS:
+    path = workdir / 'eval' / split / 'metrics.json'
+    if not path.exists():
+      continue
     known = dataset['splits'].get(split, {}).get('content_hash')
-    return Score(
-      accuracy=float(figures['accuracy']),
-      interval=(float(low), float(high)),
-      macro_f1=float(figures['macro_f1']),
-      num_examples=int(figures['num_examples']),
-      content=figures.get('content_hash', known),
-      step=int(figures['step']),
-      images_per_second=figures.get('images_per_second'),
-    )
-  except (OSError, KeyError, TypeError, ValueError) as error:
-    raise UserError(
-      f'{path} cannot be read ({error}); remove it, or evaluate this split '
-      'again'
-    ) from error
+    try:
+      scores[split] = _read_score(path, known)
+    except (OSError, LookupError, TypeError, ValueError) as error:
+      line = (
+        f'{path} cannot be read ({type(error).__name__}: {error}); evaluate '
+        'this split again'
+      )
+      if split == 'validation':
+        raise UserError(line) from error
+      warnings.append(line)
+  return scores, warnings
 
 
-def _running_score(
-  records: Sequence[Mapping[str, float]],
-  num_examples: int,
-  config: config_dict.ConfigDict,
-) -> Score:
-  """Returns the training accuracy over the records of the last epoch."""
-  logged = [r for r in records if 'train/accuracy' in r]
-  first = logged[-1]['step'] - num_examples / config.batch_size
-  starts = [0, *(r['step'] for r in logged[:-1])]
-  values, weights = [], []
-  for start, record in zip(starts, logged, strict=True):
-    if record['step'] > first:
-      values.append(record['train/accuracy'])
-      weights.append(record['step'] - start)
-  return Score(float(np.average(values, weights=weights)))
+def _read_score(path: pathlib.Path, known: str | None) -> Score:
+  figures = json.loads(path.read_text(encoding='utf-8'))
+  accuracy = float(figures['accuracy'])
+  low, high = map(float, figures['accuracy_interval'])
+  if not 0 <= low <= accuracy <= high <= 1:
+    raise ValueError(f'an accuracy of {accuracy} in {low} to {high}')
+  speed = figures.get('images_per_second')
+  return Score(
+    accuracy=accuracy,
+    interval=(low, high),
+    macro_f1=float(figures['macro_f1']),
+    num_examples=int(figures['num_examples']),
+    content=figures.get('content_hash', known),
+    step=int(figures['step']),
+    images_per_second=None if speed is None else float(speed),
+  )

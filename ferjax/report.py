@@ -153,8 +153,7 @@ def evaluate(
     What stands in metrics.json.
 
   Raises:
-    UserError: when the images do not fit, no class is common, or the folder
-      cannot be written.
+    UserError: when images or classes do not fit, or nothing can be written.
   """
   from ferjax import plots  # matplotlib takes a second to import
 
@@ -239,12 +238,13 @@ def _write_predictions(
   split: Split,
   class_names: Sequence[str],
 ) -> None:
-  with open(path, 'w', newline='') as file:
+  partial = path.with_name(f'{path.name}.partial')
+  with partial.open('w', newline='', encoding='utf-8') as file:
     writer = csv.writer(file)
     writer.writerow(['index', 'label', 'prediction', *class_names])
-    guesses = probabilities.argmax(axis=1)
-    for row, label, guess, values in zip(
-      split.index, split.labels, guesses, probabilities, strict=True
+    for row, label, values in zip(
+      split.index, split.labels, probabilities, strict=True
     ):
-      names = class_names[label], class_names[guess]
+      names = class_names[label], class_names[values.argmax()]
       writer.writerow([row, *names, *(f'{value:.6f}' for value in values)])
+  partial.replace(path)

@@ -49,16 +49,11 @@ class Run(NamedTuple):
   steps_per_call: int
 
 
-def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
-  """Checks every setting, loads the data and builds what `config` asks for.
-
-  Args:
-    config: the whole config.
-    resumes: whether the state will be restored: `config.init_from` is then
-      not read, and need not be there any more.
+def validate(config: config_dict.ConfigDict) -> None:
+  """Checks every setting that can be checked without the data.
 
   Raises:
-    UserError: for the first setting that cannot work, or missing data.
+    UserError: for the first that cannot work.
   """
   config_lib.validate(config)
   durations_lib.validate(config)
@@ -74,6 +69,20 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
     raise UserError(
       'config.backbone.freeze would keep random weights; give config.init_from'
     )
+
+
+def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
+  """Checks every setting, loads the data and builds what `config` asks for.
+
+  Args:
+    config: the whole config.
+    resumes: whether the state will be restored: `config.init_from` is then
+      not read, and need not be there any more.
+
+  Raises:
+    UserError: for the first setting that cannot work, or missing data.
+  """
+  validate(config)
   dataset = data.load_dataset(config.data, ('train', 'validation'))
   losses.validate(config.loss, dataset.class_names)
   train_split = dataset.splits['train']

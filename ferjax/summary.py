@@ -24,6 +24,7 @@ def main(argv: Sequence[str]) -> None:
   """Prints the layers of the config's network, and their sums."""
   del argv
   cli.config_file(_CONFIG)
+  cli.stay_on_cpu()  # nothing is computed
   from ferjax import logs, models, preprocess, tables
   from ferjax.models import summary
 
@@ -70,12 +71,14 @@ def main(argv: Sequence[str]) -> None:
 def _data() -> tuple[tuple[int, ...], int]:
   """Returns the shape of the stored images and the number of classes."""
   given = _IMAGE_SHAPE.value
-  if given and (len(given) != 3 or not all(map(str.isdecimal, given))):
+  shape = tuple(int(x) if x.isdecimal() else 0 for x in given or ())
+  if given and (len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3)):
     raise UserError(
-      f'--image_shape={",".join(given)}: give three numbers, as 48,48,1'
+      f'--image_shape={",".join(given)}: give height, width and 1 or 3 '
+      'channels, as 48,48,1'
     )
   if given and _CLASSES.value:
-    return tuple(map(int, given)), _CLASSES.value
+    return shape, _CLASSES.value
   from ferjax import data
 
   try:
@@ -84,8 +87,7 @@ def _data() -> tuple[tuple[int, ...], int]:
     raise UserError(
       f'{error}\n  or without data: --image_shape=48,48,1 --num_classes=7'
     ) from error
-  shape = tuple(map(int, given)) if given else dataset.image_shape
-  return shape, _CLASSES.value or dataset.num_classes
+  return shape or dataset.image_shape, _CLASSES.value or dataset.num_classes
 
 
 if __name__ == '__main__':

@@ -1,19 +1,18 @@
 """Trains a grid: python -m ferjax.sweep --config=... --grid=seed=0,1.
 
-Each cell is trained by a process of its own, so that one that crashes or runs
-out of memory does not end the others. The same command again goes on.
+Each cell is trained, and evaluated on `train`, by processes of its own, so that
+one that crashes or runs out of memory does not end the others. The same command
+again goes on.
 """
 
-from collections.abc import Iterator, Sequence
-import copy
-import itertools
+from collections.abc import Sequence
+import os
 import pathlib
 import signal
 import subprocess
 import sys
 import types
-from typing import NamedTuple
-import urllib.parse
+import typing
 
 from absl import flags
 from ml_collections import config_dict, config_flags
@@ -22,13 +21,17 @@ from ferjax import cli
 from ferjax import config as config_lib
 from ferjax.errors import UserError
 
+if typing.TYPE_CHECKING:
+  from ferjax.grid import Cell
+
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The config file, FILE or FILE:key=value,...'
 )
 _GRID = flags.DEFINE_multi_string(
   'grid',
   None,
-  'FIELD=VALUE,VALUE,... of the config; of several, every combination.',
+  'FIELD=VALUE,VALUE,... of the config; of several, every combination. A value '
+  'with commas stands in brackets or quotes.',
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir',
@@ -39,48 +42,40 @@ _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'List the cells, train none.')
 flags.mark_flags_as_required(['config', 'grid'])
 
 
-class Cell(NamedTuple):
-  """One training of the grid.
-
-  Attributes:
-    name: its values; also that of its workdir.
-    settings: the same, as flags of `python -m ferjax.main`.
-    config: what they make.
-  """
-
-  name: str
-  settings: list[str]
-  config: config_dict.ConfigDict
-
-
 def main(argv: Sequence[str]) -> int:
   """Trains what is not finished yet, then compares all."""
   del argv
+  cli.stay_on_cpu()  # those that train need the accelerators
+  from ferjax import grid
+  from ferjax import workdir as workdir_lib
+
   file = cli.config_file(_CONFIG)
   overrides = config_flags.get_override_values(flags.FLAGS['config'])
   base = [f'--config={file}']
   base += [f'--config.{name}={value}' for name, value in overrides.items()]
-  cells = list(make_cells(_CONFIG.value, _GRID.value))
-  name = config_lib.name_of(file)
-  folder = pathlib.Path(_WORKDIR.value or f'runs/sweep-{name}').expanduser()
+  cells = list(grid.make_cells(_CONFIG.value, _GRID.value))
+  folder = cli.path(_WORKDIR.value or f'runs/sweep-{config_lib.name_of(file)}')
+  if os.path.isfile(folder):
+    raise UserError(f'--workdir={folder} is a file; give a folder')
+  if not _DRY_RUN.value:
+    workdir_lib.create(folder)
   problems = {}
   for number, cell in enumerate(cells, start=1):
     workdir = folder / cell.name
     finished = is_finished(workdir, cell.config)
     state = 'finished' if finished else 'to resume' if workdir.exists() else ''
     print(f'[{number}/{len(cells)}] {cell.name}  {state}'.rstrip(), flush=True)
-    if finished or _DRY_RUN.value:
+    if _DRY_RUN.value:
       continue
-    command = [sys.executable, '-m', 'ferjax.main', *base, *cell.settings]
-    with _Training([*command, f'--workdir={workdir}']) as training:
-      problem = training.wait()
-    if training.stopped:
+    try:
+      problem = '' if finished else _train(base, cell, workdir)
+      if problem:
+        problems[cell.name] = problem
+      else:
+        _evaluate(cell, workdir)
+    except _StoppedError:
       print('stopped; the same command goes on', file=sys.stderr)
       return 130
-    if not problem and not is_finished(workdir, cell.config):
-      problem = 'stopped before its end; the same command goes on'
-    if problem:
-      problems[cell.name] = problem
   if _DRY_RUN.value:
     return 0
   done = [c for c in cells if is_finished(folder / c.name, c.config)]
@@ -88,41 +83,6 @@ def main(argv: Sequence[str]) -> int:
   for failed, problem in problems.items():
     print(f'failed: {failed}: {problem}', file=sys.stderr)
   return 1 if problems else status
-
-
-def make_cells(
-  base: config_dict.ConfigDict, grid: Sequence[str]
-) -> Iterator[Cell]:
-  """Yields every combination of a grid, the last field changing fastest.
-
-  Args:
-    base: the config that all cells share.
-    grid: `FIELD=VALUE,VALUE,...`, one of each field.
-
-  Raises:
-    UserError: for a field that there is not, or a value that it cannot have.
-  """
-  fields, choices = [], []
-  for given in grid:
-    field, _, values = given.partition('=')
-    if not values or '' in values.split(','):
-      raise UserError(f'--grid={given}: give FIELD=VALUE,VALUE,...')
-    config_lib.check_field(field)
-    if field in fields:
-      raise UserError(f'--grid={given}: {field} is in the grid already')
-    fields.append(field)
-    choices.append(list(dict.fromkeys(values.split(','))))
-  for values in itertools.product(*choices):
-    pairs = [f'{f}={v}' for f, v in zip(fields, values, strict=True)]
-    settings = [f'--config.{pair}' for pair in pairs]
-    # A value may hold a slash, and no two cells may share a folder.
-    name = '-'.join(urllib.parse.quote(pair, safe='=') for pair in pairs)
-    try:
-      config = _parse(base, settings)
-    except (flags.Error, ValueError, TypeError) as error:
-      line = str(error).strip().splitlines()[-1]
-      raise UserError(f'cell {" ".join(pairs)}: {line}') from error
-    yield Cell(name, settings, config)
 
 
 def is_finished(workdir: pathlib.Path, config: config_dict.ConfigDict) -> bool:
@@ -140,29 +100,47 @@ def is_finished(workdir: pathlib.Path, config: config_dict.ConfigDict) -> bool:
   return run.is_final and not config_lib.differences(run.config, config)
 
 
-def _parse(
-  base: config_dict.ConfigDict, settings: Sequence[str]
-) -> config_dict.ConfigDict:
-  """Returns the config as `main` would read it, checked as far as it can be."""
-  from ferjax import augment, durations, models, optim, preprocess
-
-  values, argv = flags.FlagValues(), ['sweep', *settings]
-  config_flags.DEFINE_config_dict(
-    'config', copy.deepcopy(base), flag_values=values, sys_argv=argv
-  )
-  values(argv)
-  config = values.config
-  config_lib.validate(config)
-  durations.validate(config)
-  models.validate(config.model)
-  preprocess.validate(config)
-  augment.validate(config.augment)
-  optim.validate(config.optimizer, config.schedule)
-  return config
+def _train(base: Sequence[str], cell: 'Cell', workdir: pathlib.Path) -> str:
+  """Trains a cell to its end; returns why it failed, or ''."""
+  problem = _call('main', *base, *cell.settings, f'--workdir={workdir}')
+  if problem or is_finished(workdir, cell.config):
+    return problem
+  return 'stopped before its end; the same command goes on'
 
 
-class _Training:
-  """A process that trains, and gets the signals that stop this one.
+def _evaluate(cell: 'Cell', workdir: pathlib.Path) -> None:
+  """Evaluates a finished cell on what it was trained on, where it is not."""
+  from ferjax import outcome
+
+  if 'train' in outcome.read(workdir).scores:
+    return
+  data_dir = f'--data_dir={cell.config.data.dir}'
+  problem = _call('evaluate', f'--workdir={workdir}', '--split=train', data_dir)
+  if problem:
+    print(
+      f'warning: {cell.name}: no train accuracy: {problem}', file=sys.stderr
+    )
+
+
+def _call(binary: str, *arguments: str) -> str:
+  """Runs a binary of ferjax; returns why it failed, in a line, or ''.
+
+  Raises:
+    _StoppedError: when a signal stopped it, and is to stop all.
+  """
+  with _Child([sys.executable, '-m', f'ferjax.{binary}', *arguments]) as child:
+    problem = child.wait()
+  if child.stopped:
+    raise _StoppedError
+  return problem
+
+
+class _StoppedError(Exception):
+  """A signal asked this process to stop."""
+
+
+class _Child:
+  """A process that works for this one, and gets the signals that stop it.
 
   It leads a group of its own: a Ctrl-C reaches it once, through here.
   """
@@ -170,30 +148,47 @@ class _Training:
   def __init__(self, command: Sequence[str]) -> None:
     self.stopped = False
     self._command = command
+    self._process = None
     self._before = {}
+    self._early = []  # signals that came before the process was there
 
-  def __enter__(self) -> '_Training':
-    self._process = subprocess.Popen(
-      self._command,
-      stderr=subprocess.PIPE,
-      text=True,
-      errors='replace',
-      process_group=0,
-    )
-    for number in (signal.SIGINT, signal.SIGTERM):
-      self._before[number] = signal.signal(number, self._pass_on)
+  def __enter__(self) -> '_Child':
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+      # Under nohup, a closed terminal is to stop nothing.
+      if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+        self._before[number] = signal.signal(number, self._pass_on)
+    try:
+      self._process = subprocess.Popen(
+        self._command,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors='replace',
+        process_group=0,
+      )
+    except BaseException:
+      self._restore()
+      raise
+    for number in self._early:
+      self._process.send_signal(number)
     return self
 
   def __exit__(self, *error: object) -> None:
-    for number, handler in self._before.items():
-      signal.signal(number, handler)
+    self._restore()
     if self._process.poll() is None:
       self._process.terminate()
     self._process.stderr.close()
 
+  def _restore(self) -> None:
+    for number, handler in self._before.items():
+      signal.signal(number, handler)
+
   def _pass_on(self, number: int, frame: types.FrameType | None) -> None:
     self.stopped = True
-    if self._process.poll() is None:
+    # What trains knows a closed terminal no other than by this.
+    number = signal.SIGTERM if number == signal.SIGHUP else number
+    if self._process is None:
+      self._early.append(number)
+    elif self._process.poll() is None:
       self._process.send_signal(number)
 
   def wait(self) -> str:
@@ -213,7 +208,7 @@ class _Training:
     return f'{last.removeprefix("error: ")} (exit status {status})'
 
 
-def _compare(folder: pathlib.Path, cells: Sequence[Cell]) -> int:
+def _compare(folder: pathlib.Path, cells: 'Sequence[Cell]') -> int:
   # In a process too: this one never takes hold of a device.
   command = [sys.executable, '-m', 'ferjax.compare']
   command += [str(folder / cell.name) for cell in cells]

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+FOLDED = 24  # characters that a column of text has left in a table too wide
+
 
 class Cell(NamedTuple):
   """A value, and something less important about it or beside it."""
@@ -32,19 +34,47 @@ class Column(NamedTuple):
 
 
 def print_table(columns: Sequence[Column], console: Console) -> None:
-  """Prints a table, details below their values; a wide one is not cut."""
+  """Prints a table, details below their values.
+
+  Where it is too wide, its columns stand closer, then text is folded; numbers
+  are never cut.
+  """
+  unlimited = console.options.update(width=10_000)
+  for gap, longest in ((2, None), (1, None), (1, FOLDED)):
+    table = _make_table(columns, gap, longest)
+    needed = console.measure(table, options=unlimited).maximum
+    if needed <= console.width:
+      break
+  width = console.width
+  console.width = max(width, needed)
+  console.print(table)
+  console.width = width
+
+
+def _make_table(
+  columns: Sequence[Column], gap: int, longest: int | None
+) -> RichTable:
   table = RichTable(
-    box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=''
+    box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style=''
   )
   for column in columns:
-    title = _stack(Cell(column.title, column.detail_title), 'bold')
-    justify = 'right' if column.is_number else 'left'
-    table.add_column(title, justify=justify, no_wrap=True)
+    table.add_column(
+      _stack(Cell(column.title, column.detail_title), 'bold'),
+      justify='right' if column.is_number else 'left',
+      no_wrap=column.is_number or longest is None,
+      max_width=None if column.is_number else longest,
+      overflow='fold',
+    )
   for cells in zip(*(column.cells for column in columns), strict=True):
     table.add_row(*(_stack(cell, '') for cell in cells))
-  wide = console.options.update(width=10_000)
-  needed = console.measure(table, options=wide).maximum
-  console.width = max(console.width, needed)
+  return table
+
+
+def print_list(lines: Sequence[str], console: Console) -> None:
+  """Prints lines as a list, each wrapped to the width."""
+  table = RichTable.grid(padding=(0, 1, 0, 0))
+  for line in lines:
+    table.add_row('-', Text(line))
   console.print(table)
 
 

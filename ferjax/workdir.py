@@ -86,7 +86,8 @@ def read_config(workdir: pathlib.Path) -> config_dict.ConfigDict:
   try:
     return config_lib.from_json(text)
   except (ValueError, KeyError, AttributeError, TypeError) as error:
-    raise UserError(f'{workdir / CONFIG} is not a config: {error}') from error
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    raise UserError(f'{workdir / CONFIG} is not a config: {line}') from error
 
 
 def read_dataset(workdir: pathlib.Path) -> dict[str, Any]:
@@ -96,10 +97,33 @@ def read_dataset(workdir: pathlib.Path) -> dict[str, Any]:
     dataset = json.loads(_read(path))
   except json.JSONDecodeError:
     dataset = None
-  known = {'name', 'class_names', 'image_shape', 'splits'}
-  if not isinstance(dataset, dict) or not known <= dataset.keys():
+  if not _is_description(dataset):
     raise UserError(f'{path} does not describe a data set')
   return dataset
+
+
+def _is_description(dataset: Any) -> bool:
+  """Whether this has the form that `Dataset.describe` gives it."""
+  try:
+    return (
+      isinstance(dataset['name'], str)
+      and _is_list_of(str, dataset['class_names'])
+      and _is_list_of(int, dataset['image_shape'])
+      and len(dataset['image_shape']) == 3
+      and min(dataset['image_shape']) > 0
+      and all(isinstance(x, dict) for x in dataset['splits'].values())
+      and isinstance(dataset.get('notes', []), list)
+    )
+  except (AttributeError, KeyError, TypeError):
+    return False
+
+
+def _is_list_of(kind: type, values: Any) -> bool:
+  return (
+    isinstance(values, list)
+    and bool(values)
+    and all(isinstance(value, kind) for value in values)
+  )
 
 
 def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -121,7 +145,9 @@ def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def _read(path: pathlib.Path) -> str:
   try:
-    return path.read_text()
+    return path.read_text(encoding='utf-8')
+  except UnicodeDecodeError as error:
+    raise UserError(f'{path} is damaged: it is no text ({error})') from error
   except OSError as error:
     raise UserError(
       f'{path} cannot be read ({error.strerror}); is {path.parent} the '
@@ -132,5 +158,5 @@ def _read(path: pathlib.Path) -> str:
 def _write(path: pathlib.Path, text: str) -> None:
   # Whole or not at all, whenever the process is killed.
   partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
-  partial.write_text(text)
+  partial.write_text(text, encoding='utf-8')
   partial.replace(path)

@@ -20,7 +20,7 @@ LAYERS = (
   'meter ranking steps',
   'comparison inference',
   'run',
-  'report speed',
+  'grid report speed',
   'train',
   'main evaluate prepare compare sweep summary benchmark',
 )

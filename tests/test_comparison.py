@@ -1,103 +1,127 @@
-"""Runs are ranked within equal data, tested, and told in every form."""
+"""A comparison is told in every form, and no figure is in another's place."""
 
 import csv
 
 from miniature import add_evaluation, make_run
-import scipy.stats
+import pytest
+from test_ranking import rank
 
-from ferjax import comparison, outcome, ranking
-
-
-def rank(*workdirs):
-  return ranking.rank([outcome.read(workdir) for workdir in workdirs])
+from ferjax import comparison, statistics
 
 
-def test_rows_stand_by_validation_accuracy(tmp_path):
-  low = make_run(tmp_path / 'low', hits=20, model='simple_cnn')
+def test_columns_hold_their_figures(tmp_path):
+  low = make_run(tmp_path / 'low', hits=20, model='simple_cnn', seed=3)
   high = make_run(tmp_path / 'high', hits=50, model='densenet_small')
-  groups = rank(low, high)
-  assert [row.name for row in groups[0]] == ['high', 'low']
-  assert groups[0][1].counts == (1_273_571, 46_155_264)  # three classes
-  assert not ranking.warnings(groups)
-  by_title = {c.title: c for c in comparison.columns(groups[0])}
-  assert by_title['validation'].cells[0] == ('83.33', '72.0 to 90.7')
-  assert by_title['parameters'].cells[1] == ('1.27 M', '46.2 M')
-  assert by_title['gap'].cells[0][0] == '-13.3†'
-  assert 'test' not in by_title
-  assert comparison.RUNNING_NOTE in comparison.notes(groups, 'speed')
-  assert 'drawn by hand' in comparison.notes(groups, 'speed')
+  add_evaluation(high, 'train', 150, 'b2' * 16, total=160)
+  (rows,) = groups = rank(low, high)
+  by_title = {
+    (c.title, c.detail_title): [tuple(cell) for cell in c.cells]
+    for c in comparison.columns(rows)
+  }
+  assert by_title == {
+    ('', ''): [('1', ''), ('2', '')],
+    ('network', 'run'): [('densenet_small', 'high'), ('simple_cnn', 'low')],
+    ('params', 'FLOPs'): [('451 k', '58.2 M'), ('1.27 M', '46.2 M')],
+    ('train/s', 'infer/s'): [('8', '260'), ('8', '160')],
+    ('epochs', 'seed'): [('2', '0'), ('2', '3')],
+    ('train', ''): [('93.75', '88.9-96.6'), ('-', '')],
+    ('validation', ''): [('83.33', '72.0-90.7'), ('33.33', '22.7-45.9')],
+    ('macro-F1', 'gap'): [('0.750', '+10.42'), ('0.300', '-')],
+  }
+  notes = comparison.notes(groups, 'speed')
+  assert comparison.TRAIN_NOTE in notes
+  assert any('so its accuracy is a little high' in note for note in notes)
+  assert notes[-1] == 'drawn by hand'
+  assert comparison.TRAIN_NOTE not in comparison.notes(rank(high), 'speed')
 
 
-def test_runs_on_other_data_are_never_ranked_together(tmp_path):
-  here = make_run(tmp_path / 'a', hits=20)
-  same = make_run(tmp_path / 'b', hits=30)
-  other = make_run(tmp_path / 'c', hits=60, content='c3' * 16)
-  less = make_run(tmp_path / 'd', hits=50, train_content='d4' * 16)
-  groups = rank(other, here, less, same)
-  assert [[row.name for row in g] for g in groups] == [['b', 'a'], ['c'], ['d']]
-  assert 'differ in 3 ways' in ranking.warnings(groups)[0]
-  titles = [comparison.title(rows) for rows in groups]
-  assert len(set(titles)) == 3
-  assert all('content b2b2b2b2' in title for title in titles[:2])
-  rows = list(csv.DictReader(comparison.to_csv(groups).splitlines()))
-  assert [row['data_group'] for row in rows] == ['1', '1', '2', '3']
-  # Same validation, less to learn from: the pair can be tested all the same.
-  assert len(ranking.differences(groups)) == 3
+def test_what_is_said_already_is_not_said_again(tmp_path):
+  runs = [
+    make_run(tmp_path / f'model.name={name}', model=name)
+    for name in ('mlp', 'simple_cnn')
+  ]
+  add_evaluation(runs[0], 'test', 30, 'e5' * 16)
+  (rows,) = rank(*runs)
+  titles = [(c.title, c.detail_title) for c in comparison.columns(rows)]
+  assert titles[1] == ('network', '')
+  assert titles[4] == ('epochs', '')
+  assert [title for title, _ in titles[5:8]] == ['train', 'validation', 'test']
 
 
-def test_other_test_examples_are_marked(tmp_path):
-  first, second = make_run(tmp_path / 'a'), make_run(tmp_path / 'b')
-  add_evaluation(first, 'test', 30, 'e5' * 16)
-  add_evaluation(second, 'test', 30, 'f6' * 16)
-  (line,) = ranking.warnings(rank(first, second))
-  assert 'the test splits of a, b differ' in line
+def test_titles_tell_groups_apart(tmp_path):
+  here = make_run(tmp_path / 'a')
+  other = make_run(tmp_path / 'c', content='c3' * 16)
+  assert comparison.titles(rank(here)) == ['drawn: 160 train, 60 validation']
+  assert comparison.titles(rank(here, other)) == [
+    'drawn: 160 train, 60 validation (content b2b2b2b2, a1a1a1a1)',
+    'drawn: 160 train, 60 validation (content b2b2b2b2, c3c3c3c3)',
+  ]
 
 
-def test_an_evaluation_of_another_step_is_marked(tmp_path):
-  workdir = make_run(tmp_path / 'a')
-  add_evaluation(workdir, 'test', 30, 'e5' * 16, step=20)
-  (line,) = ranking.warnings(rank(workdir))
-  assert 'its test accuracy is that of step 20, its best step is 10' in line
+def test_csv_holds_every_figure_in_its_column(tmp_path):
+  run = make_run(tmp_path / 'a', hits=40, model='mlp', seed=5)
+  add_evaluation(run, 'test', 30, 'e5' * 16, total=70)
+  other = make_run(tmp_path / 'b', content='c3' * 16)
+  text = comparison.to_csv(rank(run, other))
+  first, second = csv.DictReader(text.splitlines())
+  low, high = statistics.wilson_interval(40, 60)
+  test_low, test_high = statistics.wilson_interval(30, 70)
+  parameters = int(first.pop('parameters'))
+  assert parameters > 1e6
+  assert int(first.pop('flops')) == pytest.approx(2 * parameters, rel=1e-2)
+  assert first == {
+    'data_group': '1',
+    'rank': '1',
+    'run': 'a',
+    'workdir': str(run),
+    'network': 'mlp',
+    'dataset': 'drawn',
+    'train_content': 'b2' * 16,
+    'validation_content': 'a1' * 16,
+    'seed': '5',
+    'training_images_per_second': '8.0',
+    'inference_images_per_second': '170.0',
+    'images_per_second_are': 'recorded',
+    'epochs': '2.0',
+    **dict.fromkeys(
+      ('train_examples', 'train_accuracy', 'train_low', 'train_high'), ''
+    ),
+    'validation_examples': '60',
+    'validation_accuracy': str(40 / 60),
+    'validation_low': str(low),
+    'validation_high': str(high),
+    'test_examples': '70',
+    'test_accuracy': str(30 / 70),
+    'test_low': str(test_low),
+    'test_high': str(test_high),
+    'macro_f1': str(0.9 * 40 / 60),
+    'gap': '',
+  }
+  assert (second['data_group'], second['rank']) == ('2', '1')
+  add_evaluation(run, 'train', 150, 'b2' * 16, total=160)
+  text = comparison.to_csv(rank(run, speeds=[(3, 4)]))
+  (row,) = csv.DictReader(text.splitlines())
+  assert row['train_accuracy'] == str(150 / 160)
+  assert row['gap'] == str(150 / 160 - 40 / 60)
+  assert row['training_images_per_second'] == '3'
+  assert row['inference_images_per_second'] == '4'
+  assert row['images_per_second_are'] == 'timed'
 
 
-def test_two_runs_are_tested_pair_by_pair(tmp_path):
-  best = make_run(tmp_path / 'a', hits=50, model='densenet_small')
-  other = make_run(tmp_path / 'b', hits=30)
-  (line,) = ranking.differences(rank(other, best))
-  p_value = scipy.stats.binomtest(0, 20).pvalue
-  assert line == (
-    'validation, 60 images: 20 right by densenet_small alone, 0 by simple_cnn '
-    f'alone; McNemar p = {p_value:.2g}: densenet_small is better'
-  )
-  tie = make_run(tmp_path / 'c', hits=50, seed=1)
-  (line,) = ranking.differences(rank(best, tie))
-  assert line.endswith('McNemar p = 1: chance alone may do that')
-
-
-def test_more_runs_are_tested_against_the_best_and_judged_together(tmp_path):
-  runs = [make_run(tmp_path / str(h), hits=h) for h in (54, 60, 10)]
-  against_54, against_10, rule = ranking.differences(rank(*runs))
-  # p = 0.031: below 0.05, but there are two tests.
-  assert '6 right by 60 alone, 0 by 54 alone; McNemar p = 0.031' in against_54
-  assert against_54.endswith('chance alone may do that')
-  assert against_10.endswith('60 is better')
-  assert rule.startswith('Each is judged at 0.05 / 2 = 0.025')
-
-
-def test_other_examples_are_not_paired(tmp_path):
-  first = make_run(tmp_path / 'a')
-  second = make_run(tmp_path / 'b', content='c3' * 16)
-  assert not ranking.differences(rank(first, second))
-  third = make_run(tmp_path / 'c')
-  path = third / 'eval' / 'validation' / 'predictions.csv'
-  path.write_text(path.read_text().replace('\n5,', '\n99,'))
-  assert not ranking.differences(rank(first, third))
-  path.write_text('index,guess\n1,2\n')
-  (line,) = ranking.differences(rank(first, third))
-  assert 'not tested' in line
-  assert str(path) in line
-  path.unlink()
-  assert not ranking.differences(rank(first, third))
+def test_bars_are_those_of_the_rows(tmp_path):
+  runs = [
+    make_run(tmp_path / 'a', hits=50, model='mlp'),
+    make_run(tmp_path / 'b', hits=40, model='simple_cnn'),
+    make_run(tmp_path / 'c', hits=30, model='simple_cnn'),
+  ]
+  ((title, bars),) = comparison.bars(rank(*runs))
+  assert title.endswith(', ranked by validation')
+  assert [bar.label for bar in bars] == ['mlp', 'simple_cnn', 'simple_cnn']
+  assert bars[0].detail == '1.31 M parameters, 2.62 M FLOPs'
+  assert [bar.detail for bar in bars[1:]] == ['b', 'c']
+  assert bars[1].accuracies == {
+    'validation': (40 / 60, statistics.wilson_interval(40, 60))
+  }
 
 
 def test_markdown_holds_every_column(tmp_path):
@@ -107,5 +131,5 @@ def test_markdown_holds_every_column(tmp_path):
   count = heading.count('|')
   assert rule.count('|') == count
   assert row.replace('\\|', '').count('|') == count
-  assert '66.67 (54.1 to 77.3)' in row
+  assert '66.67 (54.1-77.3)' in row
   assert text.endswith('\n- one\n- two\n')

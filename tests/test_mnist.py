@@ -1,4 +1,7 @@
+"""MNIST's IDX files are read exactly, or what is wrong with them is named."""
+
 import gzip
+import importlib.util
 import pathlib
 import struct
 
@@ -208,3 +211,13 @@ def test_a_file_that_cannot_be_read_is_left_to_the_caller(
   monkeypatch.setattr(pathlib.Path, 'read_bytes', fail)
   with pytest.raises(PermissionError):
     read(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['mnist', 'zoo'])
+def test_no_config_mirrors_digits(name):
+  path = pathlib.Path(__file__).parent.parent / 'configs' / f'{name}.py'
+  spec = importlib.util.spec_from_file_location(name, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  assert not module.get_config('dataset=mnist').augment.flip
+  assert name == 'mnist' or module.get_config().augment.flip

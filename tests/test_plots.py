@@ -163,12 +163,12 @@ def test_figures_may_be_drawn_in_a_thread(tmp_path):
   assert (tmp_path / 'curves.png').exists()
 
 
-def test_comparison_draws_bars_with_their_intervals(tmp_path, drawn):
+def draw_comparison(tmp_path, drawn):
   bar = plots.Bar(
     'a $name',
     'a detail that is far too long to stand beside a bar',
     {
-      'train': (0.9, None),
+      'train': (0.9, (0.85, 0.94)),
       'validation': (0.6, (0.55, 0.64)),
       'test': (0.5, (0.45, 0.54)),
     },
@@ -177,15 +177,45 @@ def test_comparison_draws_bars_with_their_intervals(tmp_path, drawn):
   plots.plot_comparison(
     [('first', [bar, only]), ('second', [only])], tmp_path / 'c.png'
   )
-  first, second = drawn[0].axes
+  with Image.open(tmp_path / 'c.png') as image:
+    image.verify()
+  return drawn[0].axes
+
+
+def test_comparison_draws_bars_with_their_intervals(tmp_path, drawn):
+  first, second = draw_comparison(tmp_path, drawn)
   assert [patch.get_width() for patch in first.patches] == [0.6, 0.5, 0.3]
   lines = [tuple(line.get_xdata()) for line in first.lines]
   assert lines == [(0.55, 0.64), (0.45, 0.54), (0.9, 0.9), (0.2, 0.4)]
-  assert first.get_xlim() == second.get_xlim() == (0, 1)
+  assert len(second.patches) == 1
+
+
+def test_comparison_says_what_it_shows(tmp_path, drawn):
+  first, second = draw_comparison(tmp_path, drawn)
   assert first.get_title(loc='left') == 'first'
   words = texts(first)
-  for word in ('train', 'validation', 'test', '60.0%', '50.0%', '† 90.0%'):
-    assert word in words
-  assert len(second.patches) == 1
-  with Image.open(tmp_path / 'c.png') as image:
-    image.verify()
+  assert words[:3] == ['train', 'validation', 'test']
+  assert words[5:8] == ['90.0%', '60.0%', '50.0%']
+  assert words[10:] == ['-', '30.0%', '-']
+  assert words[4] == 'a detail that is f…tand beside a bar'
+  figures = first.texts[5:8]
+  assert {text.get_verticalalignment() for text in figures} == {'center'}
+  bar = first.patches[0]
+  middle = bar.get_y() + bar.get_height() / 2
+  assert [text.xy[1] for text in figures] == pytest.approx([middle] * 3)
+  assert first.get_xlabel() == ''
+  assert second.get_xlabel() == (
+    'bar: validation; black line: 95% interval; thin bar: test; '
+    'blue mark: train'
+  )
+
+
+def test_comparison_has_room_for_the_ends_of_intervals(tmp_path, drawn):
+  bars = [
+    plots.Bar('a', '', {'validation': (0.6, (0.4, 0.78))}),
+    plots.Bar('b', '', {'validation': (0.3, (0.2, 0.4))}),
+  ]
+  plots.plot_comparison([('few', bars)], tmp_path / 'c.png')
+  plots.plot_comparison([('fewer', bars[1:])], tmp_path / 'c.png')
+  for figure, end in zip(drawn, (0.9, 0.5), strict=True):
+    assert figure.axes[0].get_xlim() == (0, pytest.approx(end))

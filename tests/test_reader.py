@@ -190,7 +190,7 @@ def test_labels_must_be_classes_and_known(tmp_path):
     reader.Prepared(path)
   prepared = reader.Prepared(write_foreign(tmp_path / 'b', image, splits))
   assert len(prepared.read('train')[0]) == 20
-  with pytest.raises(UserError, match='20 examples of test have no label'):
+  with pytest.raises(UserError, match='20 examples of test have no label; use'):
     prepared.read('test')
 
 
@@ -231,3 +231,20 @@ def test_our_own_color_images_come_back(tmp_path):
   np.testing.assert_array_equal(result.index, split.index)
   grey = Split(COLOR[..., :1], split.labels, split.index)
   assert grey.content_hash() != split.content_hash()
+
+
+def test_our_own_data_come_before_newer_ones_of_others(tmp_path):
+  image = tfds.features.Tensor(shape=(9, 8, 1), dtype=np.uint8)
+  theirs = write_foreign(tmp_path, image, {'train': (GREY, LABELS)})
+  assert reader.find(str(tmp_path), 'pets') == theirs
+  split = Split(COLOR, LABELS.astype(np.int32), np.arange(20))
+  dataset = Dataset('pets', ('cat', 'dog', 'emu'), {'train': split}, 'drawn')
+  ours = records.write(
+    Raw(dataset, {}, {}, ()), str(tmp_path), False, lambda part: None
+  )
+  assert (theirs.name, ours.name) == ('3.0.1', '1.0.0')
+  assert str(reader.find(str(tmp_path), 'pets')) == str(ours)
+  for damaged in ('{', '[]', None):
+    info = theirs / 'dataset_info.json'
+    info.write_text(damaged) if damaged else info.unlink()
+    assert str(reader.find(str(tmp_path), 'pets')) == str(ours)

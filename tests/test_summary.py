@@ -132,22 +132,37 @@ def test_rematerialised_blocks_count_once():
   assert summary.count(Rematerialized(), (6, 7, 5)) == (45, 2 * 6 * 7 * 45)
 
 
-@pytest.mark.slow
-def test_the_binary_prints_the_table():
-  done = subprocess.run(
+def call(*arguments):
+  """Runs `python -m ferjax.summary`, which must not ask for an accelerator."""
+  return subprocess.run(
     [
       *(sys.executable, '-m', 'ferjax.summary'),
-      '--config=configs/simple_cnn.py',
-      *('--image_shape=48,48,1', '--num_classes=7'),
+      *('--config=configs/simple_cnn.py', '--num_classes=7', *arguments),
     ],
     cwd=pathlib.Path(__file__).parent.parent,
-    env=dict(os.environ, XLA_FLAGS=''),
+    env=dict(os.environ, XLA_FLAGS='', JAX_PLATFORMS='cuda'),
     capture_output=True,
     text=True,
     timeout=100,
     check=False,
   )
+
+
+@pytest.mark.slow
+def test_the_binary_prints_the_table():
+  done = call('--image_shape=48,48,1')
   assert done.returncode == 0, done.stderr
   rows = [line.split() for line in done.stdout.splitlines()]
   assert ['conv1', 'Conv', '48x48x32', '288', '1,327,104'] in rows
   assert ['total', '1,274,599', '46,157,312'] in rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('shape', ['48,48', '48,48,2', '0,48,1', '48,-48,1'])
+def test_the_binary_refuses_other_shapes(shape):
+  done = call(f'--image_shape={shape}')
+  assert done.returncode == 2
+  assert done.stderr == (
+    f'error: --image_shape={shape}: give height, width and 1 or 3 channels, as '
+    '48,48,1\n'
+  )

@@ -1,4 +1,4 @@
-"""A grid is checked before it trains, goes on, and survives what fails."""
+"""A sweep goes on where it was stopped, and survives what fails."""
 
 import json
 import os
@@ -12,16 +12,9 @@ import pytest
 
 from ferjax import config as config_lib
 from ferjax import sweep
-from ferjax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIG = f'--config={ROOT}/configs/simple_cnn.py'
-
-
-def make_base(**settings):
-  base = config_lib.default_config()
-  base.update({'num_epochs': 1.0, **settings})
-  return base
 
 
 def start(data_dir, workdir, *arguments):
@@ -56,64 +49,52 @@ def call(*arguments):
   return process.returncode, output, errors
 
 
-def test_the_grid_is_every_combination():
-  cells = list(
-    sweep.make_cells(
-      make_base(seed=3), ['batch_size=64,128', 'model.name=simple_cnn,resnet18']
-    )
-  )
-  assert [cell.name for cell in cells] == [
-    'batch_size=64-model.name=simple_cnn',
-    'batch_size=64-model.name=resnet18',
-    'batch_size=128-model.name=simple_cnn',
-    'batch_size=128-model.name=resnet18',
-  ]
-  assert cells[3].config.batch_size == 128
-  assert cells[3].config.model.name == 'resnet18'
-  assert cells[3].config.seed == 3
-  assert cells[3].settings == [
-    '--config.batch_size=128',
-    '--config.model.name=resnet18',
-  ]
-
-
-def test_a_folder_can_have_the_name_of_any_value():
-  cells = sweep.make_cells(make_base(), ['init_from=a/b,../a b'])
-  names = [cell.name for cell in cells]
-  assert names == ['init_from=a%2Fb', 'init_from=..%2Fa%20b']
-
-
-@pytest.mark.parametrize(
-  ('grid', 'words'),
-  [
-    (['batch_size'], 'give FIELD=VALUE,VALUE'),
-    (['batch_size=1,,2'], 'give FIELD=VALUE,VALUE'),
-    (['bach_size=1,2'], "no field 'bach_size'; have"),
-    (['model.nme=mlp'], "no field 'nme'; have"),
-    (['seed=1', 'seed=2'], 'seed is in the grid already'),
-    (['batch_size=64,many'], 'cell batch_size=many: .*many'),
-    (['seed=0,1.5'], 'cell seed=1.5: '),
-    (['seed=0,-1'], 'config.seed is -1; the least is 0'),
-    (['model.name=resnet18,mpl'], "cell model.name=mpl: unknown model 'mpl'"),
-    (['num_steps=5'], 'give the same duration twice'),
-    (['optimizer.name=sgd,agd'], 'cell optimizer.name=agd'),
-  ],
-)
-def test_a_wrong_grid_is_refused(grid, words):
-  with pytest.raises(UserError, match=words) as error:
-    list(sweep.make_cells(make_base(), grid))
-  assert '\n' not in str(error.value)
-
-
-def test_a_training_that_fails_says_why():
+def test_a_process_that_fails_says_why():
   for script, words in (
     ('echo error: no data >&2; echo more >&2; exit 2', 'no data (exit status'),
     ('echo Traceback >&2; echo KeyError: 1 >&2; exit 1', 'KeyError: 1 (exit'),
     ('kill -9 $$', 'killed by SIGKILL, out of memory?'),
     ('exit 4', 'it did not say why (exit status 4)'),
   ):
-    with sweep._Training(['/bin/sh', '-c', script]) as training:
-      assert training.wait().startswith(words)
+    with sweep._Child(['/bin/sh', '-c', script]) as child:
+      assert child.wait().startswith(words)
+    assert not child.stopped
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_passed_on(number):
+  script = 'trap "echo error: asked >&2; exit 5" TERM; echo >&2; sleep 9 & wait'
+  before = signal.getsignal(number)
+  with sweep._Child(['/bin/sh', '-c', script]) as child:
+    child._process.stderr.readline()  # its trap is set
+    os.kill(os.getpid(), number)
+    assert child.wait() == 'asked (exit status 5)'
+  assert child.stopped
+  assert signal.getsignal(number) == before
+
+
+def test_a_signal_just_before_the_process_is_passed_on(monkeypatch):
+  popen = subprocess.Popen
+
+  def start_late(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return popen(*args, **kwargs)
+
+  monkeypatch.setattr(subprocess, 'Popen', start_late)
+  with sweep._Child(['/bin/sleep', '9']) as child:
+    assert child.wait() == 'killed by SIGTERM'
+  assert child.stopped
+
+
+def test_a_closed_terminal_stops_nothing_under_nohup():
+  before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  try:
+    with sweep._Child(['/bin/sleep', '0.1']) as child:
+      os.kill(os.getpid(), signal.SIGHUP)
+      assert child.wait() == ''
+    assert not child.stopped
+  finally:
+    signal.signal(signal.SIGHUP, before)
 
 
 def is_finished(workdir, **changes):
@@ -124,7 +105,7 @@ def is_finished(workdir, **changes):
 
 @pytest.mark.slow
 def test_a_sweep_trains_skips_and_survives(data_dir, tmp_path):
-  grid = '--grid=loss.class_weights=x=1,none'
+  grid = '--grid=loss.class_weights="x=1",none'
   status, output, errors = call(data_dir, tmp_path, grid, '--dry_run')
   assert status == 0, errors
   assert output.splitlines()[1] == '[2/2] loss.class_weights=none'
@@ -139,6 +120,10 @@ def test_a_sweep_trains_skips_and_survives(data_dir, tmp_path):
   assert last.startswith('failed: loss.class_weights=x=1: config.loss.class_w')
   assert last.endswith('(exit status 2)')
   assert 'macro-F1' in output
+  assert 'simple_cnn' not in output
+  figures = json.loads((good / 'eval' / 'train' / 'metrics.json').read_text())
+  assert f'{figures["accuracy"]:.2%}'.rstrip('%') in output
+  assert 'train accuracy: python' not in output
   assert (tmp_path / 'comparison' / 'comparison.csv').exists()
 
   # Again: what is finished is skipped, and what lost its end goes on.
@@ -146,11 +131,32 @@ def test_a_sweep_trains_skips_and_survives(data_dir, tmp_path):
   figures = json.loads(metrics.read_text())
   metrics.unlink()
   grid = '--grid=loss.class_weights=none'
+  written = (good / 'eval' / 'train' / 'metrics.json').stat().st_mtime_ns
   for state in ('to resume', 'finished'):
     status, output, errors = call(data_dir, tmp_path, grid)
     assert status == 0, errors
     assert f'[1/1] loss.class_weights=none  {state}\n' in output
     assert json.loads(metrics.read_text())['accuracy'] == figures['accuracy']
+  train = good / 'eval' / 'train' / 'metrics.json'
+  assert train.stat().st_mtime_ns == written
+
+  # A train accuracy is nothing that a sweep would fail for.
+  train.write_text('{')
+  (good / 'checkpoints').rename(good / 'gone')
+  status, output, errors = call(data_dir, tmp_path, grid)
+  assert status == 0, errors
+  assert 'warning: loss.class_weights=none: no train accuracy: ' in errors
+  assert 'train accuracy: python' in output
+
+
+@pytest.mark.slow
+def test_a_file_is_no_workdir(data_dir, tmp_path):
+  path = tmp_path / 'file'
+  path.touch()
+  for more in ([], ['--dry_run']):
+    status, output, errors = call(data_dir, path, '--grid=seed=0', *more)
+    assert (status, output) == (2, '')
+    assert errors == f'error: --workdir={path} is a file; give a folder\n'
 
 
 @pytest.mark.slow

@@ -46,7 +46,13 @@ def test_a_file_in_the_way_is_one_line(tmp_path):
   assert 'give another --workdir' in str(error.value)
 
 
-@pytest.mark.parametrize('text', ['{', '{"sede": 1}', '{"seed": "x"}', '[]'])
+@pytest.mark.parametrize(
+  'text',
+  [
+    *('{', '{"sede": 1}', '{"seed": "x"}', '[]', '1', 'null', '{"model": 5}'),
+    *('{"seed": {"a": 1}}', '{"seed": [1]}'),
+  ],
+)
 def test_a_broken_config_is_one_line(tmp_path, text):
   (tmp_path / 'config.json').write_text(text)
   with pytest.raises(UserError, match='is not a config') as error:
@@ -57,3 +63,35 @@ def test_a_broken_config_is_one_line(tmp_path, text):
 def test_no_workdir_at_all(tmp_path):
   with pytest.raises(UserError, match=r'is .* the --workdir of a training'):
     workdir.read_config(tmp_path / 'nothing')
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'image_shape': [48, 48]},
+    {'image_shape': [48, 0, 1]},
+    {'image_shape': '48,'},
+    {'class_names': []},
+    {'class_names': [1, 2]},
+    {'splits': [1]},
+    {'splits': {'train': 9}},
+    {'notes': 5},
+    {'name': None},
+  ],
+)
+def test_a_broken_description_of_the_data_is_one_line(tmp_path, change):
+  (tmp_path / 'dataset.json').write_text(json.dumps(DATASET | change))
+  with pytest.raises(UserError, match='does not describe a data set'):
+    workdir.read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['config.json', 'dataset.json'])
+def test_what_is_no_text_is_one_line(tmp_path, name):
+  (tmp_path / name).write_bytes(b'{"\xff\xfe": 1}')
+  read = {
+    'config.json': workdir.read_config,
+    'dataset.json': workdir.read_dataset,
+  }[name]
+  with pytest.raises(UserError, match=f'{name} is damaged') as error:
+    read(tmp_path)
+  assert '\n' not in str(error.value)

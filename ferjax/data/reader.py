@@ -8,6 +8,7 @@ ArrayRecord files. Of a data set that ferjax did not write, the `image` and the
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import io
+import json
 from typing import Any
 
 from etils import epath
@@ -101,7 +102,8 @@ class Prepared:
     unlabelled = np.count_nonzero(labels < 0)  # how tfds stores them
     if unlabelled:
       raise UserError(
-        f'{self.path}: {unlabelled:,} examples of {split_name} have no label'
+        f'{self.path}: {unlabelled:,} examples of {split_name} have no label; '
+        'use another split, or prepare it again without them'
       )
     order = np.argsort(index, kind='stable')
     return Split(images, labels, index).take(order), {
@@ -132,7 +134,10 @@ class Prepared:
 
 
 def find(data_dir: str, name: str) -> epath.Path | None:
-  """Returns the folder of a prepared data set, its newest version, if any.
+  """Returns the folder of a prepared data set, if any.
+
+  Of several versions, it is the newest of those that ferjax wrote, and of
+  tensorflow-datasets' own only where there is no such.
 
   Args:
     data_dir: the folder of all data sets.
@@ -163,7 +168,18 @@ def _newest_version(folder: epath.Path) -> epath.Path | None:
     for path in (folder.iterdir() if folder.is_dir() else ())
     if tfds.core.Version.is_valid(path.name)
   ]
+  if len(versions) > 1:
+    versions = list(filter(_is_own, versions)) or versions
   return max(versions, key=lambda p: tfds.core.Version(p.name), default=None)
+
+
+def _is_own(path: epath.Path) -> bool:
+  """Whether ferjax wrote the data set in this folder."""
+  try:
+    info = json.loads((path / 'dataset_info.json').read_text())
+  except (OSError, ValueError):
+    return False  # `Prepared` says what is wrong with it
+  return isinstance(info, dict) and info.get('moduleName') == records.__name__
 
 
 def _metadata(info: tfds.core.DatasetInfo, path: epath.Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ COLORS = {
 }
 # Where each bar lies in its row, and how thick it is, in rows.
 BARS = {'validation': (-0.06, 0.42), 'test': (0.28, 0.16)}
-COLUMN = 52  # points that a column of figures takes
+COLUMN = 56  # points that a column of figures takes
 LONGEST_DETAIL = 36  # characters
 
 
@@ -41,13 +41,13 @@ class Bar(NamedTuple):
   Attributes:
     label: its first line.
     detail: its second line.
-    accuracies: by split: in [0, 1], and its 95% interval or None. `validation`
-      is a bar, `test` a thin one below it, `train` a mark.
+    accuracies: by split: in [0, 1], and its 95% interval. `validation` is a
+      bar, `test` a thin one below it, `train` a mark.
   """
 
   label: str
   detail: str
-  accuracies: Mapping[str, tuple[float, tuple[float, float] | None]]
+  accuracies: Mapping[str, tuple[float, tuple[float, float]]]
 
 
 def plot_comparison(
@@ -61,21 +61,22 @@ def plot_comparison(
   """
   sizes = [len(bars) for _, bars in groups]
   runs = [bar for _, bars in groups for bar in bars]
-  height = ROW * sum(sizes) + 1.05 * len(sizes)
+  height = ROW * sum(sizes) + 1.05 * len(sizes) + 0.3
   figure = Figure(figsize=(9, height), layout='constrained')
   panels = figure.subplots(
     len(sizes), sharex=True, squeeze=False, height_ratios=sizes
   )
   figure.get_layout_engine().set(h_pad=0.12)
   present = [s for s in COLORS if any(s in bar.accuracies for bar in runs)]
-  end = max(accuracy for bar in runs for accuracy, _ in bar.accuracies.values())
+  end = max(high for bar in runs for _, (_, high) in bar.accuracies.values())
   for axes, (title, bars) in zip(panels[:, 0], groups, strict=True):
     _prepare(axes, title, len(bars), min(1.0, math.ceil(10 * end + 0.3) / 10))
-    _write_heading(axes, present)
+    _write_splits(axes, present)
     for row, bar in enumerate(bars):
       _write_names(axes, row, bar)
       _draw(axes, row, bar)
       _write_figures(axes, row, bar, present)
+  _write_legend(panels[-1, 0], present)
   save(figure, path)
 
 
@@ -106,11 +107,9 @@ def _draw(axes: Axes, row: int, bar: Bar) -> None:
       axes.barh(place, accuracy, thickness, color=tint)
       axes.plot(interval, [place, place], color=INK, linewidth=1.3)
   if 'train' in bar.accuracies:
-    accuracy, interval = bar.accuracies['train']
-    style = '-' if interval else (0, (1, 1))  # dotted: a running accuracy
-    axes.plot(
-      [accuracy] * 2, [row - 0.3, row + 0.36], color=TRAIN_COLOR, lw=2, ls=style
-    )
+    accuracy, _ = bar.accuracies['train']
+    ends = [row - 0.3, row + 0.36]
+    axes.plot([accuracy] * 2, ends, color=TRAIN_COLOR, linewidth=2)
 
 
 def _write_names(axes: Axes, row: int, bar: Bar) -> None:
@@ -121,17 +120,8 @@ def _write_names(axes: Axes, row: int, bar: Bar) -> None:
     _write(axes, text, (0, row), (-8, lift), size=size, color=color)
 
 
-def _write_heading(axes: Axes, present: Sequence[str]) -> None:
-  """Names the splits above their figures, in their colours: the legend."""
-  axes.annotate(
-    'lines: 95% intervals; upright: train, † while it learned',
-    (0, 1),
-    xytext=(0, 8),
-    xycoords='axes fraction',
-    textcoords='offset points',
-    size=8,
-    color=QUIET,
-  )
+def _write_splits(axes: Axes, present: Sequence[str]) -> None:
+  """Names the splits above their figures, in their colours."""
   for column, split in enumerate(present, start=1):
     _write(
       axes,
@@ -144,22 +134,31 @@ def _write_heading(axes: Axes, present: Sequence[str]) -> None:
     )
 
 
+def _write_legend(axes: Axes, present: Sequence[str]) -> None:
+  """Says below the last panel what its marks are."""
+  words = ['bar: validation', 'black line: 95% interval']
+  words += ['thin bar: test'] if 'test' in present else []
+  words += ['blue mark: train'] if 'train' in present else []
+  text = '; '.join(words)
+  axes.set_xlabel(text, loc='left', labelpad=6, size=8, color=QUIET)
+
+
 def _write_figures(
   axes: Axes, row: int, bar: Bar, present: Sequence[str]
 ) -> None:
   end = axes.get_xlim()[1]
   for column, split in enumerate(present, start=1):
-    if split in bar.accuracies:
-      accuracy, interval = bar.accuracies[split]
-      _write(
-        axes,
-        ('' if interval else '† ') + f'{accuracy:.1%}',
-        (end, row),
-        (COLUMN * column + 8, -4),
-        size=9,
-        color=COLORS[split],
-        weight='bold' if split == 'validation' else 'normal',
-      )
+    is_known = split in bar.accuracies
+    _write(
+      axes,
+      f'{bar.accuracies[split][0]:.1%}' if is_known else '-',
+      (end, row + BARS['validation'][0]),
+      (COLUMN * column + 8, 0),
+      va='center',
+      size=9,
+      color=COLORS[split] if is_known else QUIET,
+      weight='bold' if split == 'validation' else 'normal',
+    )
 
 
 def _write(

@@ -25,5 +25,8 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:
-  """Cuts a name that would push the figure aside."""
-  return name if len(name) <= longest else name[: longest - 1] + '…'
+  """Cuts the middle out of a name that would push the figure aside."""
+  if len(name) <= longest:
+    return name
+  end = (longest - 1) // 2
+  return name[: longest - 1 - end] + '…' + name[-end:]
