@@ -15,8 +15,8 @@ def validate(config: config_dict.ConfigDict) -> None:
   """Checks every duration of `config` that can be checked without the data.
 
   Raises:
-    UserError: when two units are given at once, a number is negative, or the
-      training has no length.
+    UserError: when two units are given at once, a number is negative or not
+      finite, or the training has no length.
   """
   for path in (
     'num',
@@ -34,9 +34,9 @@ def validate(config: config_dict.ConfigDict) -> None:
         + ' give the same duration twice; set all but one of them to 0'
       )
     for unit, value in given.items():
-      if value < 0:
+      if not 0 <= value < math.inf:
         raise UserError(
-          f'config.{path}_{unit} is {value}; it cannot be negative'
+          f'config.{path}_{unit} is {value}; it must be finite and not negative'
         )
   if not _given(config, 'num'):
     raise UserError(
@@ -95,6 +95,9 @@ def resolve(config: config_dict.ConfigDict, num_examples: int) -> Durations:
   Args:
     config: the whole config.
     num_examples: in the training split.
+
+  Raises:
+    UserError: where the training ends before the backbone thaws.
   """
   steps_per_unit = {
     'steps': 1.0,
@@ -107,10 +110,18 @@ def resolve(config: config_dict.ConfigDict, num_examples: int) -> Durations:
       return max(1.0, value * steps_per_unit[unit])
     return 0.0
 
+  num_steps = math.ceil(steps(config, 'num') - _SLACK)
+  thaw_step = round(steps(config.backbone, 'thaw'))
+  if thaw_step and thaw_step >= num_steps:
+    ((unit, value),) = _given(config.backbone, 'thaw').items()
+    raise UserError(
+      f'config.backbone.thaw_{unit}={value} never comes: it is {thaw_step} '
+      f'steps; the whole training has {num_steps}, and it must be fewer'
+    )
   return Durations(
-    num_steps=math.ceil(steps(config, 'num') - _SLACK),
+    num_steps=num_steps,
     warmup_steps=round(steps(config.schedule, 'warmup')),
-    thaw_step=round(steps(config.backbone, 'thaw')),
+    thaw_step=thaw_step,
     log_every=steps(config, 'log_every'),
     eval_every=steps(config, 'eval_every'),
     checkpoint_every=steps(config, 'checkpoint_every'),

@@ -74,7 +74,7 @@ def make_normalize(name: str) -> Callable[[jax.Array], jax.Array]:
     that returns the like.
 
   Raises:
-    UserError: where the name is unknown.
+    KeyError: where the name is unknown; `validate` tells the user before.
   """
   return NORMALIZATIONS[name]
 

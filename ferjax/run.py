@@ -107,7 +107,7 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
   variables = models.init(model, image_shape, config.seed)
   origin = None
   if config.init_from and not resumes:
-    variables, origin = _start(config, dataset.class_names, variables)
+    variables, origin = _start(config, dataset, variables)
   on_cpu = jax.default_backend() == 'cpu'
   return Run(
     config=config,
@@ -130,15 +130,16 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
 
 def _start(
   config: config_dict.ConfigDict,
-  class_names: tuple[str, ...],
+  dataset: Dataset,
   variables: dict[str, Any],
 ) -> tuple[dict[str, Any], weights.Report]:
   """Takes the first weights from `config.init_from`: a file, or a workdir."""
   path = pathlib.Path(os.path.expanduser(config.init_from))
   if path.is_dir():
-    loaded, report = _load_run(path, config, class_names, variables)
+    loaded, report = _load_run(path, config, dataset.class_names, variables)
   else:
-    loaded, report = weights.load(path, config.model.name, variables)
+    shape = preprocess.input_shape(config, dataset.image_shape)
+    loaded, report = weights.load(path, config.model.name, variables, shape)
     # Nothing tells which class each of its logits is.
     fresh = variables['params'][backbone.HEAD]
     loaded = loaded | {'params': loaded['params'] | {backbone.HEAD: fresh}}

@@ -56,7 +56,6 @@ def test_resolution_after_each_stem(stem, side):
   [
     ('imagenet', 3, '3x3 has no patch of 4x4'),
     ('imagenet', 7, '1x1 has no patch of 2x2'),
-    ('space_to_depth', 48, "no stem 'space_to_depth'"),
   ],
 )
 def test_what_does_not_fit_is_named(stem, side, message):

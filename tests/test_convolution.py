@@ -119,6 +119,25 @@ def test_an_unfolded_product_is_the_convolution(side, size, stride):
     np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('size', [1, 3])
+@pytest.mark.parametrize(('stride', 'padding'), [(1, 0), (1, 1), (2, 1)])
+def test_padding_is_that_of_lax(size, stride, padding):
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.standard_normal((2, 6, 5, 3)), jnp.float32)
+  kernel = jnp.asarray(rng.standard_normal((size, size, 3, 4)), jnp.float32)
+  strides, around = (stride, stride), ((padding, padding),) * 2
+  options = {
+    'feature_group_count': 1,
+    'dimension_numbers': ('NHWC', 'HWIO', 'NHWC'),
+  }
+  np.testing.assert_allclose(
+    convolution.convolve(x, kernel, strides, around, **options),
+    lax.conv_general_dilated(x, kernel, strides, around, **options),
+    rtol=1e-4,
+    atol=1e-5,
+  )
+
+
 class Layers(nn.Module):
   """A depthwise convolution, one of 1x1 and one on a tiny map."""
 

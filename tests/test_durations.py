@@ -1,5 +1,7 @@
 """Durations become steps; ambiguous or impossible ones are named."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,9 @@ def test_a_duration_given_twice_is_an_error():
   [
     ({}, 'no length'),
     ({'num_steps': -3}, 'negative'),
+    ({'num_epochs': math.inf}, 'num_epochs is inf; it must be finite'),
+    ({'num_epochs': math.nan}, 'num_epochs is nan; it must be finite'),
+    ({'num_steps': 3, 'eval_every_epochs': math.inf}, 'every_epochs is inf'),
   ],
 )
 def test_bad_durations(changes, words):
@@ -44,6 +49,25 @@ def test_bad_durations(changes, words):
   config.update(changes)
   with pytest.raises(UserError, match=words):
     durations.validate(config)
+
+
+@pytest.mark.parametrize(
+  ('thaw', 'words'),
+  [
+    ({'thaw_epochs': 2.0}, r'thaw_epochs=2\.0 never comes: it is 20 steps'),
+    ({'thaw_steps': 21}, r'never comes: .* the whole training has 20'),
+    ({'thaw_steps': 19}, ''),
+  ],
+)
+def test_a_thaw_comes_before_the_end(thaw, words):
+  config = default_config()
+  config.update({'num_steps': 20, 'batch_size': 100})
+  config.backbone.update(thaw)
+  if words:
+    with pytest.raises(UserError, match=words):
+      durations.resolve(config, num_examples=1000)
+  else:
+    assert durations.resolve(config, num_examples=1000).thaw_step == 19
 
 
 def test_what_is_due():

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ferjax import models
-from ferjax.errors import UserError
 from ferjax.models import layers, mobilenet
 
 TINY = functools.partial(
@@ -55,14 +54,6 @@ def test_stems_share_their_parameters(stem, stride):
   )
   (stem_output,) = seen['intermediates']['stem_conv']['__call__']
   assert stem_output.shape[1:3] == (-(-27 // stride), -(-21 // stride))
-
-
-def test_a_stem_that_is_not_there_is_named():
-  with pytest.raises(
-    UserError,
-    match=r"no stem 'space_to_depth'; it has \['imagenet', 'small'\]",
-  ):
-    trace(TINY(stem='space_to_depth'), (48, 48, 1))
 
 
 def normalize(y, params, stats):

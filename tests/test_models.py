@@ -1,4 +1,4 @@
-"""The networks: sizes, values at the start, what a step sees, errors."""
+"""The networks: sizes, values at the start, what a step sees."""
 
 import functools
 
@@ -8,9 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import config as config_lib
 from ferjax import models
-from ferjax.errors import UserError
 from ferjax.models import layers, resnet
 
 # The smallest of each family, for what has to be compiled.
@@ -212,37 +210,3 @@ def test_batch_norm_spans_the_named_axis(name):
   mapped = jax.vmap(step, axis_name='replica')
   logits, _ = jax.eval_shape(mapped, random_images(8).reshape(4, 2, *SHAPE))
   assert logits.shape == (4, 2, 7)
-
-
-def test_config_becomes_options():
-  section = config_lib.default_config().model
-  model = models.from_config(section, num_classes=7)
-  assert (model.stem, model.axis_name) == ('space_to_depth', None)
-  section.name, section.dtype, section.dropout = 'resnet18', 'bfloat16', 0.3
-  section.stem, section.cross_replica_batch_norm = 'imagenet', True
-  models.validate(section)
-  model = models.from_config(section, num_classes=5, axis_name='replica')
-  assert (model.num_classes, model.dtype) == (5, jnp.bfloat16)
-  assert (model.dropout, model.stem) == (0.3, 'imagenet')
-  assert model.axis_name == 'replica'
-  assert models.from_config(section, num_classes=5).axis_name == 'batch'
-
-
-@pytest.mark.parametrize(
-  ('fields', 'message'),
-  [
-    ({'name': 'vgg'}, r"unknown model 'vgg'; have \['cnn38', "),
-    ({'dtype': 'float16'}, r"unknown dtype 'float16'; have \['bfloat16', "),
-    ({'stem': 'large'}, r"unknown stem 'large'; have \['imagenet', "),
-    ({'dropout': 1.0}, 'dropout is 1.0; give 0 <= dropout < 1'),
-    (
-      {'name': 'simple_cnn', 'stem': 'small'},
-      r"'simple_cnn' takes no 'stem'; it takes \['axis_name', 'dropout', ",
-    ),
-  ],
-)
-def test_wrong_settings_are_named(fields, message):
-  section = config_lib.default_config().model
-  section.update(fields)
-  with pytest.raises(UserError, match=message):
-    models.validate(section)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ferjax import models
+from ferjax.errors import UserError
 from ferjax.models import (
   baselines,
   dexpression,
@@ -200,6 +201,13 @@ def test_stage_dropout_drops_whole_channels():
   kept = np.any(after, axis=(1, 2), keepdims=True)
   np.testing.assert_allclose(after, np.where(kept, before / 0.75, 0), rtol=1e-6)
   assert kept.mean() == pytest.approx(0.75, abs=0.06)
+
+
+@pytest.mark.parametrize('side', [2, 3, 4])
+def test_images_too_small_for_mini_xception_are_named(side):
+  trace('mini_xception', (5, 5, 1))
+  with pytest.raises(UserError, match=r'has no patch of 3x3: the images are'):
+    trace('mini_xception', (5, side, 1))
 
 
 def test_means_under_3x3_are_a_convolution_and_its_mean():

@@ -23,15 +23,21 @@ def test_pixels_become_floats_from_0_to_1():
   np.testing.assert_allclose(floats, np.linspace(0, 1, 256), atol=1e-7)
 
 
+@pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('name', preprocess.NORMALIZATIONS)
-def test_normalizations_match_numpy(name, images):
+def test_normalizations_match_numpy(name, channels, images):
+  images = images[..., :channels]
   x = images / 255
   axes = (1, 2, 3)
+  mean, deviation = {  # one channel has the means of the three
+    1: (0.449, 0.226),
+    3: ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+  }[channels]
   expected = {
     'none': x,
     'center': 2 * x - 1,
     'per_image': (x - x.mean(axes, keepdims=True)) / x.std(axes, keepdims=True),
-    'imagenet': (x - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
+    'imagenet': (x - np.array(mean)) / np.array(deviation),
   }[name]
   normalize = jax.jit(preprocess.make_normalize(name))
   normalized = normalize(preprocess.to_float(images))

@@ -138,6 +138,53 @@ def test_no_code_runs(write, tmp_path, form):
   assert not (tmp_path / 'was_here').exists()
 
 
+@pytest.mark.parametrize(
+  'name', ['_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_parameter']
+)
+@pytest.mark.parametrize(
+  'state',
+  [
+    b'}X\x08\x00\x00\x00__dict__K\x01s',  # {'__dict__': 1}
+    b'}X\x01\x00\x00\x00aK\x01s',  # {'a': 1}, for its __dict__
+    b'N}X\x0c\x00\x00\x00__defaults__)s\x86',  # (None, ...), its slots
+  ],
+)
+def test_nothing_that_a_file_names_can_be_changed(write, name, state):
+  function = f'ctorch._utils\n{name}\n'.encode()
+  with pytest.raises(UserError, match=r'damaged.*attribute'):
+    files.read(write(b'\x80\x02' + function + state + b'b.'))
+
+
+def test_a_key_of_a_million_tuples_is_refused(write):
+  nested = b'\x80\x02})' + 1_000_000 * b'\x85' + b'K\x01s.'
+  with pytest.raises(UserError, match='tuples nest deeper'):
+    files.read(write(nested))
+
+
+@pytest.mark.parametrize('name', ['a\nb', '\x1b[31mred', 'a\u202eb'])
+def test_names_that_cannot_be_printed_are_refused(write, name):
+  data = safetensors_bytes({name: ('F32', NUMBERS)})
+  with pytest.raises(UserError, match='calls an array') as caught:
+    files.read(write(data, 'file.safetensors'))
+  assert str(caught.value).isprintable()
+  data = b'\x80\x04X%bX\x01\x00\x00\x00x\x93.' % (
+    len(name.encode()).to_bytes(4, 'little') + name.encode()
+  )
+  with pytest.raises(UserError, match='which only running code') as caught:
+    files.read(write(data))
+  assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize('name', ['file.pth', 'file.safetensors'])
+def test_a_file_that_may_not_be_read(write, monkeypatch, name):
+  path = write(b'', name)
+  path.chmod(0)
+  if os.geteuid() == 0:  # who may read anything
+    monkeypatch.setattr(os, 'access', lambda *_: False)
+  with pytest.raises(UserError, match='no permission to read'):
+    files.read(path)
+
+
 def test_a_whole_network_is_refused_by_name():
   with pytest.raises(UserError, match=r'module\.pth.*torch\.nn.*Linear'):
     files.read(REFERENCES / 'module.pth')

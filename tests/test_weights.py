@@ -5,12 +5,10 @@ The references were made by tests/references/make_references.py.
 
 import functools
 import json
-import math
 import pathlib
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from references import draw
@@ -18,7 +16,7 @@ import safetensors.numpy
 
 from ferjax import models, weights
 from ferjax.errors import UserError
-from ferjax.weights import families, layout, names
+from ferjax.weights import families
 
 REFERENCES = pathlib.Path(__file__).parent / 'references'
 STEMLESS = ('vgg',)  # all others have one for images of ImageNet's size
@@ -34,14 +32,6 @@ def build(name, num_classes=draw.NUM_CLASSES, **options):
   if not name.startswith(STEMLESS):
     options = {'stem': 'imagenet', **options}
   return sizes[name](num_classes=num_classes, **options)
-
-
-@functools.cache
-def trace(name, side=224):
-  """Shapes of the variables, without values."""
-  images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-  init = functools.partial(build(name).init, train=False)
-  return jax.eval_shape(init, jax.random.key(0), images)
 
 
 @functools.cache
@@ -101,21 +91,6 @@ def test_logits_are_those_of_the_library(reference, save):
   assert difference < TOLERANCE
 
 
-@pytest.mark.parametrize('reference', ALL)
-def test_every_name_and_shape_has_its_place(reference):
-  name = reference.partition('-')[2]
-  theirs = names.shorten(read(reference)['shapes'])
-  leaves = jax.tree.leaves_with_path(trace(name))
-  sizes = {'/'.join(k.key for k in path[1:]): x.size for path, x in leaves}
-  table = names.find(name, sizes, theirs)
-  assert table.keys() == sizes.keys()
-  assert set(table.values()) == theirs.keys()
-  for path, size in sizes.items():
-    assert size == math.prod(theirs[table[path]])
-  looks = names.looks_like(theirs)
-  assert re.search(rf'\b{name}\b', looks)
-
-
 @pytest.mark.slow
 def test_gray_images_are_seen_as_three_equal_colours(resnet18):
   variables, report = weights.load(
@@ -129,23 +104,6 @@ def test_gray_images_are_seen_as_three_equal_colours(resnet18):
     compiled('resnet18')(colour, np.repeat(images, 3, axis=3)),
     rtol=1e-4,
   )
-
-
-@pytest.mark.parametrize('side', [1, 2, 3, 5, 6, 7])
-def test_pooling_folds_into_the_dense_layer(side):
-  # By torch's definition of adaptive pooling, window by window.
-  rng = np.random.default_rng(0)
-  kernel = rng.standard_normal((5, 4, 7, 7))
-  x = rng.standard_normal((side, side, 4))
-  pooled = np.empty((4, 7, 7))
-  for i, j in np.ndindex(7, 7):
-    rows = slice(math.floor(i * side / 7), math.ceil((i + 1) * side / 7))
-    columns = slice(math.floor(j * side / 7), math.ceil((j + 1) * side / 7))
-    pooled[:, i, j] = x[rows, columns].mean((0, 1))
-  expected = kernel.reshape(5, -1) @ pooled.ravel()
-  for form in kernel, kernel.reshape(5, -1):
-    ours = layout.from_torch(form, 'hidden1/kernel', (side * side * 4, 5))
-    np.testing.assert_allclose(x.ravel() @ ours, expected, rtol=1e-5)
 
 
 def test_another_number_of_classes(resnet18):
@@ -236,6 +194,33 @@ def test_another_shape_is_refused(save):
     weights.load(save(tensors), 'resnet18', init('resnet18'))
 
 
+@pytest.mark.parametrize(
+  ('name', 'array', 'message'),
+  [
+    ('fc.weight', np.zeros((0, 512)), r'fc\.weight is empty \(0, 512\)'),
+    ('conv1.weight', np.zeros(()), r'conv1\.weight \(\) does not fit our stem'),
+    ('fc.weight', np.zeros(()), r'fc\.weight \(\) does not fit our classi'),
+    ('bn1.weight', np.zeros((8, 8)), r'bn1\.weight \(8, 8\) does not fit'),
+    ('bn1.bias', np.full(64, np.nan), r'bn1\.bias has values .* not finite'),
+    ('bn1.bias', np.full(64, np.inf), r'bn1\.bias has values .* not finite'),
+  ],
+)
+def test_arrays_that_are_none_are_refused(save, name, array, message):
+  tensors = drawn('torchvision-resnet18')
+  tensors[name] = np.asarray(array, np.float32)
+  with pytest.raises(UserError, match=message):
+    weights.load(save(tensors), 'resnet18', init('resnet18'))
+
+
+@pytest.mark.parametrize('name', ['efficientnet_b0', 'mobilenet_v2'])
+def test_networks_that_pad_as_tensorflow_are_refused(tmp_path, name):
+  for path in 'tf_some.pth', 'timm--tf_efficientnet_b0/model.safetensors':
+    with pytest.raises(UserError, match='pad as TensorFlow does, where the'):
+      weights.load(tmp_path / path, name, {'params': {}})
+  with pytest.raises(UserError, match='there is no weight file'):
+    weights.load(tmp_path / 'tf_some.pth', 'resnet18', {'params': {}})
+
+
 def test_nobody_publishes_weights_of_it(resnet18):
   with pytest.raises(UserError, match=r'simple_cnn.*resnet18'):
     weights.load(resnet18, 'simple_cnn', {'params': {}})
@@ -245,24 +230,6 @@ def test_another_file_is_told_apart(save):
   path = save({'a.weight': np.zeros(3, np.float32)})
   with pytest.raises(UserError, match='those of no network here'):
     weights.load(path, 'resnet18', init('resnet18'))
-
-
-def test_from_a_run_of_our_own():
-  source = init('resnet18', channels=1, num_classes=7)
-  ours = init('resnet18', channels=3, num_classes=8)
-  source = jax.tree.map(lambda leaf: leaf + 1, source)
-  variables, report = weights.load_own(source, ours, same_classes=False)
-  assert report.adapted == {'stem_conv/kernel': 'shared among the colours'}
-  assert report.kept == ('classifier/bias', 'classifier/kernel')
-  np.testing.assert_allclose(
-    variables['params']['stem_conv']['kernel'].sum(2, keepdims=True),
-    source['params']['stem_conv']['kernel'],
-    rtol=1e-5,
-  )
-  np.testing.assert_array_equal(
-    variables['batch_stats']['stem_norm']['var'],
-    source['batch_stats']['stem_norm']['var'],
-  )
 
 
 @pytest.mark.parametrize('same_classes', [True, False])

@@ -4,7 +4,7 @@ To add one, write its file and a line in `MODELS`. Take the layers of
 `ferjax.models.layers`: `init` knows how their variables begin.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import functools
 import inspect
 from typing import Any
@@ -23,7 +23,6 @@ from ferjax.models import (
   dexpression,
   efficientnet,
   initial,
-  layers,
   mini_xception,
   mobilenet,
   plain,
@@ -58,6 +57,9 @@ IMAGE_SIZES = {'dexpression': 224}
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
+# What `config.model` sets of a network where it is given.
+OPTIONS = ('dropout', 'stem', 'squeeze_excitation')
+
 
 def _find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
   """Returns `table[name]`; where there is none, tells the user the names."""
@@ -70,7 +72,17 @@ def known_options(name: str) -> set[str]:
   """Returns what `create_model` takes for the network of this name."""
   build = _find('model', name, MODELS)
   fields = set(inspect.signature(build).parameters)
+  if name in efficientnet.SIZES:  # without, it would be none
+    fields.remove('squeeze_excitation')
   return fields - {'num_classes', 'parent', 'name'}
+
+
+def _check_known(name: str, options: Iterable[str], known: set[str]) -> None:
+  for option in options:
+    if option not in known:
+      raise UserError(
+        f'model {name!r} takes no {option!r}; it takes {sorted(known)}'
+      )
 
 
 def create_model(name: str, num_classes: int, **options: Any) -> nn.Module:
@@ -86,20 +98,18 @@ def create_model(name: str, num_classes: int, **options: Any) -> nn.Module:
     width, channels]`, to logits, float32 `[batch, num_classes]`.
 
   Raises:
-    UserError: if there is no such network, option or stem, or if the dropout
-      is not a part.
+    UserError: if there is no such network or option, if the network has no
+      such stem, or if the dropout is not a part.
   """
-  known = known_options(name)
-  for option in options:
-    if option not in known:
-      raise UserError(
-        f'model {name!r} takes no {option!r}; it takes {sorted(known)}'
-      )
-  if 'stem' in options:
-    _find('stem', options['stem'], layers.STEMS)
+  _check_known(name, options, known_options(name))
   if not 0 <= options.get('dropout', 0) < 1:
     raise UserError(f'dropout is {options["dropout"]}; give 0 <= dropout < 1')
-  return MODELS[name](num_classes=num_classes, **options)
+  model = MODELS[name](num_classes=num_classes, **options)
+  if 'stem' in options and model.stem not in model.STEMS:
+    raise UserError(
+      f'model {name!r} has no stem {model.stem!r}; it has {sorted(model.STEMS)}'
+    )
+  return model
 
 
 def from_config(
@@ -120,11 +130,14 @@ def from_config(
   Raises:
     UserError: if the section is wrong.
   """
-  options = {'dtype': _find('dtype', model_config.dtype, DTYPES)}
-  for option in ('dropout', 'stem', 'squeeze_excitation'):
-    if model_config[option] is not None:
-      options[option] = model_config[option]
   known = known_options(model_config.name)
+  options = {
+    option: model_config[option]
+    for option in OPTIONS
+    if model_config[option] is not None
+  }
+  _check_known(model_config.name, options, known.intersection(OPTIONS))
+  options['dtype'] = _find('dtype', model_config.dtype, DTYPES)
   # Networks without batch norm have nothing that could span an axis.
   if model_config.cross_replica_batch_norm and 'axis_name' in known:
     options['axis_name'] = axis_name

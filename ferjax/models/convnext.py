@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from ferjax.models import layers, residual
-
-STEMS = ('small', 'imagenet')
 
 
 class Block(nn.Module):
@@ -46,14 +44,17 @@ class ConvNeXt(nn.Module):
     num_classes: how many logits.
     depths: blocks of each stage.
     widths: channels of each stage.
-    stem: `imagenet` cuts the image into patches of 4x4, as published. `small`,
-      for images of about 48x48, moves the same kernel by 2 pixels, with 1
-      pixel of padding: twice the resolution, and the same parameters.
+    stem: one of `STEMS`: `imagenet` cuts the image into patches of 4x4, as
+      published. `small`, for images of about 48x48, moves the same kernel by 2
+      pixels, with 1 pixel of padding: twice the resolution, and the same
+      parameters.
     dropout: the part of the last features that is dropped in training.
     drop_path: probability to drop the branch of a block in training, growing
       evenly from 0 at the first block to this at the last.
     dtype: of the computation; parameters are float32.
   """
+
+  STEMS: ClassVar = {'small': (2, 1), 'imagenet': (4, 0)}  # stride, padding
 
   num_classes: int
   depths: Sequence[int]
@@ -72,19 +73,18 @@ class ConvNeXt(nn.Module):
       train: whether to use dropout and stochastic depth.
 
     Raises:
-      UserError: if there is no such stem, or the images are too small.
+      UserError: if the images are too small.
     """
-    layers.check_stem(self.stem, STEMS)
     norm = functools.partial(layers.layer_norm, dtype=self.dtype)
-    small = self.stem == 'small'
+    stride, padding = self.STEMS[self.stem]
     x = layers.patches(
       images,
       self.widths[0],
       4,
       name='stem_conv',
       dtype=self.dtype,
-      stride=2 if small else 4,
-      padding=1 if small else 0,
+      stride=stride,
+      padding=padding,
     )
     x = norm(x, name='stem_norm')
     blocks_before, last = 0, max(1, sum(self.depths) - 1)

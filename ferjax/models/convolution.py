@@ -39,7 +39,8 @@ def convolve(
     strides: of height and width, alike.
     padding: zeros before and after each of them, all alike.
     feature_group_count: 1, or a group for each channel.
-    **options: what else `lax.conv_general_dilated` takes.
+    **options: what else `nn.Conv` passes to `lax.conv_general_dilated`; only
+      its defaults are supported, so no dilation and no precision.
 
   Returns:
     `[batch, height, width, features]`.
@@ -48,7 +49,7 @@ def convolve(
   if jax.default_backend() == 'cpu':
     if feature_group_count > 1:
       return shifted_sum(x, kernel, stride, pad)
-    if kernel.shape[:2] == (1, 1):
+    if kernel.shape[:2] == (1, 1) and not pad:
       return x[:, ::stride, ::stride] @ kernel[0, 0]
     if math.prod(_sides(x, kernel, stride, pad)) <= _TINY:
       return unfolded_product(x, kernel, stride, pad)

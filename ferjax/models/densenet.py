@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -47,11 +47,13 @@ class DenseNet(nn.Module):
     bottleneck: channels of a layer's 1x1 convolution in multiples of its
       growth, 0 for none.
     width: channels of the stem.
-    stem: one of `layers.STEMS`.
+    stem: one of `STEMS`.
     dropout: the part of the last features that is dropped in training.
     dtype: of the computation; parameters and statistics are float32.
     axis_name: the mapped axis that batch norm spans, or None.
   """
+
+  STEMS: ClassVar = layers.STEMS
 
   num_classes: int
   block_sizes: Sequence[int]
@@ -78,7 +80,7 @@ class DenseNet(nn.Module):
       dtype=self.dtype,
       axis_name=self.axis_name,
     )
-    x = layers.STEMS[self.stem](images, self.width, conv, norm)
+    x = self.STEMS[self.stem](images, self.width, conv, norm)
     for i, (size, growth) in enumerate(
       zip(self.block_sizes, self.growths, strict=True), start=1
     ):

@@ -1,6 +1,6 @@
 """The layers that the networks share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -22,12 +22,24 @@ def conv(
   padding: int | None = None,
   use_bias: bool = False,
 ) -> jax.Array:
-  """Applies a square convolution, padded by half its size unless told."""
+  """Applies a square convolution, padded by half its size unless told.
+
+  Raises:
+    UserError: if nothing would be left of the map.
+  """
+  padding = size // 2 if padding is None else padding
+  height, width = (side + 2 * padding for side in x.shape[1:3])
+  if min(height, width) < size:
+    raise UserError(
+      f'a feature map of {height}x{width} has no patch of {size}x{size}: the '
+      'images are too small for this model; give a larger config.image_size, '
+      'or another model'
+    )
   return nn.Conv(
     features,
     (size, size),
     stride,
-    padding=size // 2 if padding is None else padding,
+    padding=padding,
     use_bias=use_bias,
     kernel_init=initial.kernel_init,
     dtype=dtype,
@@ -130,13 +142,6 @@ def patches(
   They lie side by side unless a stride is given. One that the edge would cut
   is left out.
   """
-  height, width = (side + 2 * padding for side in x.shape[1:3])
-  if min(height, width) < size:
-    raise UserError(
-      f'a feature map of {height}x{width} has no patch of {size}x{size}: the '
-      'images are too small for this model; give a larger config.image_size, '
-      'or another model'
-    )
   return conv(
     x,
     features,
@@ -177,14 +182,6 @@ STEMS = {
   'space_to_depth': space_to_depth_stem,
   'imagenet': imagenet_stem,
 }
-
-
-def check_stem(stem: str, known: Iterable[str]) -> None:
-  """Raises a UserError unless the network has this stem."""
-  if stem not in known:
-    raise UserError(
-      f'this network has no stem {stem!r}; it has {sorted(known)}'
-    )
 
 
 def classify(

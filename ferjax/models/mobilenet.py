@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Sequence
 import functools
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from ferjax.models import initial, layers, residual
-
-# The stride of the first convolution. Its kernel is the same in all of them.
-STEM_STRIDES = {'small': 1, 'imagenet': 2}
 
 
 class InvertedResidual(nn.Module):
@@ -97,14 +94,16 @@ class MobileNet(nn.Module):
     activation: after every convolution that does not end a block.
     squeeze_excitation: whether each block has one, with a quarter of the
       channels of the block's input.
-    stem: one of `STEM_STRIDES`: `small` keeps the resolution, for images of
-      about 48x48, `imagenet` halves it. The parameters are the same.
+    stem: one of `STEMS`: `small` keeps the resolution, for images of about
+      48x48, `imagenet` halves it. The parameters are the same.
     dropout: the part of the last features that is dropped in training.
     drop_path: probability to drop the branch of a block in training, growing
       evenly from 0 at the first block to this after the last.
     dtype: of the computation; parameters and statistics are float32.
     axis_name: the mapped axis that batch norm spans, or None.
   """
+
+  STEMS: ClassVar = {'small': 1, 'imagenet': 2}  # the first stride
 
   num_classes: int
   stages: Sequence[Stage]
@@ -126,11 +125,7 @@ class MobileNet(nn.Module):
       images: float `[batch, height, width, channels]`, normalised.
       train: whether to use the batch's own statistics, dropout and stochastic
         depth.
-
-    Raises:
-      UserError: if there is no such stem.
     """
-    layers.check_stem(self.stem, STEM_STRIDES)
     conv = functools.partial(layers.conv, dtype=self.dtype)
     norm = functools.partial(
       layers.batch_norm,
@@ -142,7 +137,7 @@ class MobileNet(nn.Module):
       images,
       self.stem_width,
       3,
-      stride=STEM_STRIDES[self.stem],
+      stride=self.STEMS[self.stem],
       name='stem_conv',
     )
     x = self.activation(norm(x, name='stem_norm'))

@@ -6,7 +6,7 @@ timm's form: biases, and a sixteenth of the channels in between.
 
 from collections.abc import Callable, Sequence
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -98,11 +98,13 @@ class ResNet(nn.Module):
     block: `BasicBlock` or `Bottleneck`.
     width: channels of the stem and the first stage; each next doubles them.
     squeeze_excitation: whether each block weighs its channels.
-    stem: one of `layers.STEMS`.
+    stem: one of `STEMS`.
     dropout: the part of the last features that is dropped in training.
     dtype: of the computation; parameters and statistics are float32.
     axis_name: the mapped axis that batch norm spans, or None.
   """
+
+  STEMS: ClassVar = layers.STEMS
 
   num_classes: int
   stage_sizes: Sequence[int]
@@ -129,7 +131,7 @@ class ResNet(nn.Module):
       dtype=self.dtype,
       axis_name=self.axis_name,
     )
-    x = layers.STEMS[self.stem](images, self.width, conv, norm)
+    x = self.STEMS[self.stem](images, self.width, conv, norm)
     for i, size in enumerate(self.stage_sizes):
       for j in range(size):
         x = self.block(

@@ -24,6 +24,15 @@ def pooling_windows(side: int, size: int) -> list[tuple[int, int]]:
   ]
 
 
+def map_sides(name: str, image_shape: tuple[int, int, int]) -> tuple[int, int]:
+  """Returns height and width of the map that `SIZES[name]` flattens."""
+  halvings = len(SIZES[name].keywords['stages'])
+  height, width = (
+    min(POOLED_SIDE, side // 2**halvings) for side in image_shape[:2]
+  )
+  return height, width
+
+
 def adaptive_average_pool(x: jax.Array, size: int) -> jax.Array:
   """Averages `[batch, height, width, channels]` to `size` by `size`.
 

@@ -6,6 +6,7 @@ matched by name and held against ours by shape: another network is an error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 import pathlib
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import jax
 import numpy as np
 
 from ferjax.errors import UserError
+from ferjax.models import vgg
 from ferjax.weights import files, layout, names
 
 SHOWN = 4  # names of a list that a person gets to see
@@ -49,7 +51,10 @@ class Report(NamedTuple):
 
 
 def load(
-  path: pathlib.Path, model_name: str, variables: dict[str, Any]
+  path: pathlib.Path,
+  model_name: str,
+  variables: dict[str, Any],
+  image_shape: tuple[int, int, int] | None = None,
 ) -> tuple[dict[str, Any], Report]:
   """Puts the weights of a file in the places of ours.
 
@@ -62,6 +67,8 @@ def load(
     path: `.safetensors`, or what `torch.save` wrote; see `files.read`.
     model_name: one of `ferjax.models.MODELS`.
     variables: as `ferjax.models.init` returns them.
+    image_shape: height, width and channels that it was given; VGG needs them
+      where the images are not square.
 
   Returns:
     The same tree, with the same shapes and types, and what became of it.
@@ -69,11 +76,16 @@ def load(
   Raises:
     UserError: if the file cannot be read or is not of this network.
   """
+  names.refuse_tensorflow(path, model_name)
   theirs = names.shorten(files.read(path))
   table = names.find(model_name, _flatten(variables), theirs)
   looks = names.looks_like(theirs)
   _check_same(f'{path} is not of {model_name}', table, theirs, looks)
-  return _merge(variables, table, theirs, layout.from_torch, str(path))
+  sides = None
+  if image_shape and model_name in vgg.SIZES:
+    sides = vgg.map_sides(model_name, image_shape)
+  convert = functools.partial(layout.from_torch, sides=sides)
+  return _merge(variables, table, theirs, convert, str(path))
 
 
 def load_own(
@@ -149,6 +161,17 @@ def _check_same(
     raise UserError(f'{claim}: it {", and ".join(faults)}{looks}')
 
 
+def _check_values(array: np.ndarray, name: str, source: str) -> None:
+  """Raises UserError unless there are numbers, and all of them finite."""
+  fault = ''
+  if not array.size:
+    fault = f'is empty {array.shape}'
+  elif not np.isfinite(array).all():
+    fault = 'has values that are not finite'
+  if fault:
+    raise UserError(f'{source}: {name} {fault}; take other weights')
+
+
 def _merge(
   variables: dict[str, Any],
   table: Mapping[str, str],
@@ -170,6 +193,7 @@ def _merge(
   for path, name in table.items():
     if name not in theirs:
       continue
+    _check_values(theirs[name], name, source)
     shape = ours[path].shape
     array = convert(theirs[name], path, shape)
     array = layout.adapt_colors(array, path, shape)

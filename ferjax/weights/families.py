@@ -4,7 +4,8 @@ Each function yields one row per module: our path, then the names in the
 libraries. Read from the state dicts of torchvision 0.28, timm 1.0.31 and
 transformers 5.23. MobileNetV2 and EfficientNet of transformers are missing:
 they pad as TensorFlow does and so are other functions of the same numbers.
-So are timm's `tf_` networks, whose names cannot be told from the others.
+So are timm's `tf_` networks, whose names cannot be told from the others;
+`names.refuse_tensorflow` goes by what the file is called.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,6 +1,7 @@
 """Reads a weight file to arrays by name, and runs no code that is in it."""
 
 from collections.abc import Iterator
+import os
 import pathlib
 
 import jax.numpy as jnp
@@ -31,10 +32,13 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
 
   Raises:
     UserError: if the file is missing, damaged, of another kind, holds no
-      arrays by name, or would have to run code to be read.
+      arrays by name, or would have to run code to be read; or if a name in it
+      cannot be printed.
   """
   if not path.is_file():
     raise UserError(f'there is no weight file {path}')
+  if not os.access(path, os.R_OK):
+    raise UserError(f'{path} is there, but you have no permission to read it')
   if path.suffix == '.safetensors':
     arrays = dict(_safetensors(path))
   elif path.suffix in ('.pth', '.pt', '.bin'):
@@ -51,6 +55,9 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
   }
   if not arrays:
     raise UserError(f'{path} holds no arrays by name')
+  for name in arrays:  # they come to stand in messages
+    if not name.isprintable():
+      raise UserError(f'{path} calls an array {name!r}; no network has such')
   return arrays
 
 
@@ -60,7 +67,7 @@ def _safetensors(path: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
     tensors = safetensors.deserialize(path.read_bytes())
   except safetensors.SafetensorError as error:
     raise UserError(
-      f'{path} is damaged or no safetensors file ({error}); fetch it again'
+      f'{path} is damaged or no safetensors file ({error!r}); fetch it again'
     ) from None
   for name, tensor in sorted(tensors):  # else in another order each time
     if tensor['dtype'] in FLOATS:

@@ -1,10 +1,12 @@
 """Finds the names that the arrays of a file have for ours."""
 
 from collections.abc import Collection, Iterable, Mapping
+import pathlib
 import re
 from typing import Any
 
 from ferjax.errors import UserError
+from ferjax.models import efficientnet, mobilenet
 from ferjax.weights import families
 
 # What torch calls our leaves. Others, such as `layer_scale`, have rows of
@@ -18,7 +20,7 @@ LEAVES = {
 }
 
 # What wrappers and transformers put in front of all names.
-PREFIX = re.compile(r'((module|model|resnet|convnext)\.)+')
+PREFIX = re.compile(r'^((module|model|resnet|convnext)\.)+')
 
 # A counter of batches that torch's batch norm has and nobody needs.
 COUNTER = 'num_batches_tracked'
@@ -43,12 +45,36 @@ def outermost(name: str) -> str:
 
 
 def shorten(arrays: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the arrays by names without prefixes, and without counters."""
-  return {
-    PREFIX.sub('', name, count=1): array
-    for name, array in arrays.items()
-    if not name.endswith(COUNTER)
-  }
+  """Returns the arrays by names without prefixes, and without counters.
+
+  Raises:
+    UserError: if two names differ in their prefixes alone.
+  """
+  long = {}
+  for name in arrays:
+    if not name.endswith(COUNTER):
+      other = long.setdefault(PREFIX.sub('', name), name)
+      if other != name:
+        raise UserError(
+          f'the file has both {other} and {name}, two networks it seems; save '
+          'the one that you want alone'
+        )
+  return {short: arrays[name] for short, name in long.items()}
+
+
+def refuse_tensorflow(path: pathlib.Path, model_name: str) -> None:
+  """Raises a UserError if the file is one of timm's `tf_` networks.
+
+  Only what the file is called tells: the names in it are those of the others.
+  """
+  pads = model_name in efficientnet.SIZES or model_name in mobilenet.SIZES
+  if pads and ('tf_' in path.name or 'tf_efficientnet' in str(path)):
+    raise UserError(
+      f'{path}: the tf_ networks of timm pad as TensorFlow does, where the '
+      'stride is 2 by one pixel less above and left than below and right, and '
+      f"{model_name} pads all sides alike: take timm's weights without tf_, or "
+      "torchvision's"
+    )
 
 
 def _tables(model_name: str) -> list[dict[str, str]]:

@@ -1,8 +1,9 @@
 """Reads what `torch.save` wrote: a pickle that may build nothing but tensors.
 
 Unpickling a file runs what the file says. Here it can only make dicts, tuples,
-plain values and the two tuples below; all else is refused by name. The arrays
-are cut from the raw numbers afterwards. Torch is not needed.
+plain values and the two tuples below; all else is refused by name, and so is
+too much nesting. The arrays are cut from the raw numbers afterwards. Torch is
+not needed.
 """
 
 from collections import OrderedDict
@@ -11,13 +12,14 @@ import io
 import math
 import pathlib
 import pickle
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 import zipfile
 
 import jax.numpy as jnp
 import numpy as np
 
 from ferjax.errors import UserError
+from ferjax.weights import nesting
 
 # `torch.serialization.MAGIC_NUMBER`: the first pickle of a file that is no zip
 # archive, as torch wrote them until 1.6 and torchvision's oldest files are.
@@ -41,11 +43,10 @@ DTYPES = {
 
 
 class Storage(NamedTuple):
-  """A row of numbers of the file: its key, what it holds, how many."""
+  """A row of numbers of the file: its key, and what it holds."""
 
   key: str
   kind: str
-  size: int
 
 
 class Tensor(NamedTuple):
@@ -57,20 +58,27 @@ class Tensor(NamedTuple):
   strides: tuple[int, ...]
 
 
-# What follows in the calls that a file makes concerns gradients.
-def _rebuild_tensor(*args: Any) -> Tensor:
-  return Tensor(*args[:4])
+# A file may set attributes of what it names, and those of a function tell what
+# it does: these have none. Their other arguments are for gradients.
+class _RebuildTensor:
+  __slots__ = ()
+
+  def __call__(self, *args: Any) -> Tensor:
+    return Tensor(*args[:4])
 
 
-def _rebuild_parameter(*args: Any) -> Tensor:
-  return args[0]
+class _RebuildParameter:
+  __slots__ = ()
+
+  def __call__(self, *args: Any) -> Tensor:
+    return args[0]
 
 
 ALLOWED = {
   ('collections', 'OrderedDict'): OrderedDict,
-  ('torch._utils', '_rebuild_tensor'): _rebuild_tensor,
-  ('torch._utils', '_rebuild_tensor_v2'): _rebuild_tensor,
-  ('torch._utils', '_rebuild_parameter'): _rebuild_parameter,
+  ('torch._utils', '_rebuild_tensor'): _RebuildTensor(),
+  ('torch._utils', '_rebuild_tensor_v2'): _RebuildTensor(),
+  ('torch._utils', '_rebuild_parameter'): _RebuildParameter(),
   **{('torch', kind): kind for kind in DTYPES},
 }
 
@@ -82,23 +90,30 @@ class _Unpickler(pickle.Unpickler):
     storages: all that were met, by key.
   """
 
-  def __init__(self, file: io.BufferedIOBase) -> None:
+  def __init__(self, file: BinaryIO) -> None:
     super().__init__(file)
     self.storages: dict[str, Storage] = {}
 
   def find_class(self, module: str, name: str) -> Any:
     if (module, name) not in ALLOWED:
       raise UserError(
-        f'it holds a {module}.{name}, which only running code could build; '
-        'open it with torch and save its state_dict as .safetensors'
+        f'it holds {f"{module}.{name}"!r}, which only running code could '
+        'build; open it with torch and save its state_dict as .safetensors'
       )
     return ALLOWED[module, name]
 
   def persistent_load(self, pid: Any) -> Storage:
-    _, kind, key, _, size = pid[:5]
+    _, kind, key, *_ = pid
     if any(pid[5:]):
       raise ValueError('a storage that is a part of another')
-    return self.storages.setdefault(key, Storage(key, kind, size))
+    return self.storages.setdefault(key, Storage(key, kind))
+
+
+def _load(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+  """Unpickles what begins here; returns it, and all storages by key."""
+  nesting.check(file)
+  unpickler = _Unpickler(file)
+  return unpickler.load(), unpickler.storages
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -122,8 +137,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     raise UserError(f'{path} is not read: {error}') from None
   except Exception as error:  # a damaged pickle may raise anything
     raise UserError(
-      f'{path} is damaged or no file of torch.save '
-      f'({type(error).__name__}: {error}); fetch it again'
+      f'{path} is damaged or no file of torch.save ({error!r}); fetch it again'
     ) from None
 
 
@@ -132,7 +146,7 @@ def _read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
   with zipfile.ZipFile(path) as archive:
     names = archive.namelist()
     pickled = next((name for name in names if name.endswith('/data.pkl')), '')
-    saved = _Unpickler(io.BytesIO(archive.read(pickled))).load()
+    saved, _ = _load(io.BytesIO(archive.read(pickled)))
     root = pickled.removesuffix('data.pkl')
     order = b'little'
     if f'{root}byteorder' in names:
@@ -143,16 +157,17 @@ def _read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _read_stream(path: pathlib.Path) -> dict[str, np.ndarray]:
   """Reads pickles in a row, then of each storage its size and its numbers."""
   with path.open('rb') as file:
-    if _Unpickler(file).load() != MAGIC_NUMBER:
+    magic_number, _ = _load(file)
+    if magic_number != MAGIC_NUMBER:
       raise ValueError('it begins otherwise')
-    _Unpickler(file).load()  # the version of this form
-    _Unpickler(file).load()  # the machine; the numbers are always little-endian
-    unpickler = _Unpickler(file)
-    saved = unpickler.load()
+    _load(file)  # the version of this form
+    _load(file)  # the machine; the numbers are always little-endian
+    saved, storages = _load(file)
+    keys, _ = _load(file)
     numbers = {}
-    for key in _Unpickler(file).load():
+    for key in keys:
       size = int.from_bytes(file.read(8), 'little')
-      kind = unpickler.storages[key].kind
+      kind = storages[key].kind
       numbers[key] = file.read(size * np.dtype(DTYPES[kind]).itemsize)
   return _arrays(saved, numbers.__getitem__, b'little')
 
