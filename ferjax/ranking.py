@@ -199,8 +199,8 @@ def differences(groups: Groups) -> list[str]:
   lines = [_verdict(*test, level) for test in tests] + untested
   if tests:
     judged = (
-      f', each judged at {SIGNIFICANCE:g} / {len(tests)} = {level:.2g}, as '
-      'there are so many'
+      f', each judged at {SIGNIFICANCE:g} / {len(tests)} = {level:.2g} '
+      '(Bonferroni)'
       if len(tests) > 1
       else f', judged at {SIGNIFICANCE:g}'
     )
