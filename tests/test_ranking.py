@@ -137,7 +137,7 @@ def test_more_runs_are_tested_against_the_best_and_judged_together(tmp_path):
   assert '60 is not clearly better than simple_cnn 54 (6 : 0' in against_54
   assert 'p = 0.031' in against_54
   assert '60 is better than simple_cnn 10' in against_10
-  assert 'each judged at 0.05 / 2 = 0.025, ' in rule
+  assert 'each judged at 0.05 / 2 = 0.025 (Bonferroni)' in rule
 
 
 def test_what_cannot_be_tested_is_said(tmp_path):
