@@ -30,6 +30,11 @@ BATCH = 64
 MOST_STEPS = 80
 LEARNT = 63 / 64  # of the images; what counts as by heart
 
+# How far one device and four may lie apart: in the loss and the gradient of the
+# first step, and in the next loss. Adam's first update has one size, however
+# small a gradient is: where rounding turns its sign, a deep network amplifies.
+GAP, LATER_GAP = 1e-3, 1e-2
+
 
 class Trial:
   """A network that is about to learn 64 drawn faces, 64 at a time."""
@@ -105,7 +110,7 @@ def main(names):
     sys.exit(f'unknown {unknown}; have {sorted(models.MODELS)}')
   print(
     '| network | parameters | FLOPs per image | compile, s | working memory,'
-    ' MB | losses on 1 and 4 devices differ by | 64 images by heart after |\n'
+    ' MB | 1 and 4 devices differ by, next loss | 64 images by heart after |\n'
     '|---|---|---|---|---|---|---|',
     flush=True,
   )
@@ -115,18 +120,19 @@ def main(names):
     if isinstance(one, str) or isinstance(four, str):
       failed.append(f'{name}: {one if isinstance(one, str) else four}')
       continue
-    gap = np.max(np.abs(np.divide(one['first'], four['first']) - 1))
+    gaps = np.abs(np.divide(one['first'], four['first']) - 1)
+    gap, later = np.max(gaps[:2]), gaps[2]
     learnt = one['accuracies'][-1] >= LEARNT
     print(
       f'| `{name}` | {one["parameters"]:,} | {one["flops"] / 1e6:,.1f} M | '
       f'{one["compile_seconds"]:.1f} | {one["memory_bytes"] / 1e6:,.0f} | '
       # Each accuracy is of the weights before its step.
-      f'{gap:.0e} | {len(one["accuracies"]) - 1} steps'
+      f'{gap:.0e}, {later:.0e} | {len(one["accuracies"]) - 1} steps'
       + ('' if learnt else f' not: {one["accuracies"][-1]:.0%}')
       + ' |',
       flush=True,
     )
-    if not gap <= 1e-3 or not learnt:  # NaN fails too
+    if not (gap <= GAP and later <= LATER_GAP and learnt):  # NaN fails too
       failed.append(name)
   if failed:
     sys.exit('failed:\n' + '\n'.join(failed))
