@@ -72,5 +72,5 @@ def test_one_device_equals_four_and_faces_are_learnt_by_heart(
   one = trial(name, networks.MOST_STEPS, until=networks.LEARNT)
   # Loss and gradient, and the loss after the first update.
   np.testing.assert_allclose(one[0][:2], four[0][:2], rtol=networks.GAP)
-  np.testing.assert_allclose(one[1][0], four[1][0], rtol=1e-3)
+  np.testing.assert_allclose(one[1][0], four[1][0], rtol=networks.GAP)
   assert one[-1][-1] >= networks.LEARNT, one
