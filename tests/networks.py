@@ -109,7 +109,8 @@ def main(names):
     sys.exit(f'unknown {unknown}; have {sorted(models.MODELS)}')
   print(
     '| network | parameters | FLOPs per image | compile, s | working memory,'
-    ' MB | 1 and 4 devices differ in loss, gradient, next loss by | 64 images by heart after |\n'
+    ' MB | 1 and 4 devices differ in loss, gradient, next loss by | 64 images'
+    ' by heart after |\n'
     '|---|---|---|---|---|---|---|',
     flush=True,
   )
@@ -120,12 +121,13 @@ def main(names):
       failed.append(f'{name}: {one if isinstance(one, str) else four}')
       continue
     gaps = np.abs(np.divide(one['first'], four['first']) - 1)
+    differ = ', '.join(f'{gap:.0e}' for gap in gaps)
     learnt = one['accuracies'][-1] >= LEARNT
     print(
       f'| `{name}` | {one["parameters"]:,} | {one["flops"] / 1e6:,.1f} M | '
       f'{one["compile_seconds"]:.1f} | {one["memory_bytes"] / 1e6:,.0f} | '
       # Each accuracy is of the weights before its step.
-      f'{", ".join(f"{gap:.0e}" for gap in gaps)} | {len(one["accuracies"]) - 1} steps'
+      f'{differ} | {len(one["accuracies"]) - 1} steps'
       + ('' if learnt else f' not: {one["accuracies"][-1]:.0%}')
       + ' |',
       flush=True,

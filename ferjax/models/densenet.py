@@ -73,13 +73,7 @@ class DenseNet(nn.Module):
       images: float `[batch, height, width, channels]`, normalised.
       train: whether to use the batch's own statistics, and dropout.
     """
-    conv = functools.partial(layers.conv, dtype=self.dtype)
-    norm = functools.partial(
-      layers.batch_norm,
-      train=train,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-    )
+    conv, norm = layers.bind(self, train)
     x = self.STEMS[self.stem](images, self.width, conv, norm)
     for i, (size, growth) in enumerate(
       zip(self.block_sizes, self.growths, strict=True), start=1

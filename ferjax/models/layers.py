@@ -1,6 +1,7 @@
 """The layers that the networks share."""
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -110,6 +111,26 @@ def batch_norm(
     name=name,
   )(x.astype(jnp.float32))
   return normalized.astype(dtype)
+
+
+def bind(
+  network: nn.Module, train: bool
+) -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
+  """Returns `conv` and `batch_norm` with the settings of a network.
+
+  Args:
+    network: with the fields `dtype` and `axis_name`.
+    train: whether to use, and remember, the statistics of a batch.
+  """
+  return (
+    functools.partial(conv, dtype=network.dtype),
+    functools.partial(
+      batch_norm,
+      train=train,
+      dtype=network.dtype,
+      axis_name=network.axis_name,
+    ),
+  )
 
 
 def layer_norm(

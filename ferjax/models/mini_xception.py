@@ -70,13 +70,7 @@ class MiniXception(nn.Module):
       images: float `[batch, height, width, channels]`, normalised.
       train: whether to use the batch's own statistics, and dropout.
     """
-    conv = functools.partial(layers.conv, dtype=self.dtype)
-    norm = functools.partial(
-      layers.batch_norm,
-      train=train,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-    )
+    conv, norm = layers.bind(self, train)
     x = images
     for i in (1, 2):
       x = conv(x, self.stem_width, 3, padding=0, name=f'stem_conv{i}')

@@ -126,13 +126,7 @@ class MobileNet(nn.Module):
       train: whether to use the batch's own statistics, dropout and stochastic
         depth.
     """
-    conv = functools.partial(layers.conv, dtype=self.dtype)
-    norm = functools.partial(
-      layers.batch_norm,
-      train=train,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-    )
+    conv, norm = layers.bind(self, train)
     x = conv(
       images,
       self.stem_width,

@@ -55,17 +55,12 @@ class PlainCNN(nn.Module):
       images: float `[batch, height, width, channels]`, normalised.
       train: whether to use the batch's own statistics, and dropout.
     """
-    norm = functools.partial(
-      layers.batch_norm,
-      train=train,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-    )
+    conv, norm = layers.bind(self, train)
     x = images
     for i, widths in enumerate(self.stages, start=1):
       for j, width in enumerate(widths, start=1):
         name = f'stage{i}_conv{j}'
-        x = layers.conv(x, width, 3, name=name, dtype=self.dtype)
+        x = conv(x, width, 3, name=name)
         x = nn.relu(norm(x, name=f'stage{i}_norm{j}'))
       if min(x.shape[1:3]) > 3:  # of 3x3, pooling would leave out the most
         x = pooling.max_pool(x)

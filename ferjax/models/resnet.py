@@ -124,13 +124,7 @@ class ResNet(nn.Module):
       images: float `[batch, height, width, channels]`, normalised.
       train: whether to use the batch's own statistics, and dropout.
     """
-    conv = functools.partial(layers.conv, dtype=self.dtype)
-    norm = functools.partial(
-      layers.batch_norm,
-      train=train,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-    )
+    conv, norm = layers.bind(self, train)
     x = self.STEMS[self.stem](images, self.width, conv, norm)
     for i, size in enumerate(self.stage_sizes):
       for j in range(size):

@@ -1,7 +1,6 @@
 """A plain convolutional network: the baseline that every other must beat."""
 
 from collections.abc import Sequence
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -38,15 +37,10 @@ class SimpleCNN(nn.Module):
       images: float `[batch, height, width, channels]`, normalised.
       train: whether to use the batch's own statistics, and dropout.
     """
-    norm = functools.partial(
-      layers.batch_norm,
-      train=train,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-    )
+    conv, norm = layers.bind(self, train)
     x = images
     for i, width in enumerate(self.widths, start=1):
-      x = layers.conv(x, width, 3, name=f'conv{i}', dtype=self.dtype)
+      x = conv(x, width, 3, name=f'conv{i}')
       x = pooling.max_pool(nn.relu(norm(x, name=f'norm{i}')))
     x = x.reshape(len(x), -1)
     x = layers.dense(x, self.hidden, name='hidden', dtype=self.dtype)

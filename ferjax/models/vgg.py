@@ -84,21 +84,14 @@ class VGG(nn.Module):
       images: float `[batch, height, width, channels]`, normalised.
       train: whether to use the batch's own statistics, and dropout.
     """
+    conv, norm = layers.bind(self, train)
     x, number = images, 0
     for widths in self.stages:
       for width in widths:
         number += 1
-        x = layers.conv(
-          x, width, 3, use_bias=True, name=f'conv{number}', dtype=self.dtype
-        )
+        x = conv(x, width, 3, use_bias=True, name=f'conv{number}')
         if self.batch_norm:
-          x = layers.batch_norm(
-            x,
-            name=f'norm{number}',
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-          )
+          x = norm(x, name=f'norm{number}')
         x = nn.relu(x)
       x = pooling.max_pool(x)
     x = adaptive_average_pool(x, POOLED_SIDE)
