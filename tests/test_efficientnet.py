@@ -1,22 +1,12 @@
 """EfficientNet: its sizes; its block is held in test_mobilenet.py."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from probes import trace
 import pytest
 
 from ferjax.models import efficientnet
-
-
-def trace(model, shape):
-  """Shapes of the logits and of the variables, without compiling."""
-  return jax.eval_shape(
-    functools.partial(model.init_with_output, train=False),
-    jax.random.key(0),
-    jax.ShapeDtypeStruct((2, *shape), jnp.float32),
-  )
 
 
 @pytest.mark.parametrize(

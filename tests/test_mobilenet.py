@@ -6,9 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from probes import check_bfloat16_step, trace
 import pytest
 
-from ferjax import models
 from ferjax.models import layers, mobilenet
 
 TINY = functools.partial(
@@ -18,15 +18,6 @@ TINY = functools.partial(
   stem_width=4,
   head_width=8,
 )
-
-
-def trace(model, shape):
-  """Shapes of the logits and of the variables, without compiling."""
-  return jax.eval_shape(
-    functools.partial(model.init_with_output, train=False),
-    jax.random.key(0),
-    jax.ShapeDtypeStruct((2, *shape), jnp.float32),
-  )
 
 
 def test_as_many_parameters_as_published():
@@ -139,26 +130,8 @@ def test_block_against_numpy(features, size, stride, expanded, reduced, name):
 
 
 def test_a_training_step_in_bfloat16():
-  model = TINY(dtype=jnp.bfloat16, axis_name='replica', squeeze_excitation=True)
-  shape = (12, 12, 1)
-  variables = models.init(TINY(squeeze_excitation=True), shape, seed=0)
-  rng = np.random.default_rng(0)
-  images = jnp.asarray(rng.standard_normal((1, 8, *shape)), jnp.float32)
-
-  @functools.partial(jax.vmap, in_axes=(None, 0), axis_name='replica')
-  def gradient(params, images):
-    def loss(params):
-      logits, updates = model.apply(
-        {**variables, 'params': params},
-        images,
-        train=True,
-        mutable=['batch_stats'],
-        rngs={'dropout': jax.random.key(0)},
-      )
-      return -jax.nn.log_softmax(logits)[:, 0].mean(), (logits, updates)
-
-    return jax.grad(loss, has_aux=True)(params)
-
-  leaves = jax.tree.leaves(jax.jit(gradient)(variables['params'], images))
-  assert {leaf.dtype.name for leaf in leaves} == {'float32'}
-  assert all(np.isfinite(leaf).all() for leaf in leaves)
+  stages = (mobilenet.Stage(1, 3, 1, 6, 1), mobilenet.Stage(2, 5, 2, 8, 1))
+  build = functools.partial(
+    TINY, stages=stages, dropout=0.0, squeeze_excitation=True
+  )
+  check_bfloat16_step(build, (12, 12, 1))

@@ -83,6 +83,15 @@ def test_batch_norm_against_numpy():
   np.testing.assert_allclose(running['var'], 0.9 + 0.1 * var, rtol=1e-4)
 
 
+def test_batch_norm_keeps_its_digits_far_from_zero():
+  x = 1000 + random_images(8, (5, 4, 3))
+  y, _ = Norm().apply(norm_variables(), x, mutable=['batch_stats'])
+  exact = np.asarray(x, np.float64)
+  mean, var = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
+  expected = (exact - mean) / np.sqrt(var + 1e-5) * [1, 2, 3] + [0, 1, -1]
+  np.testing.assert_allclose(y, expected, atol=1e-3)
+
+
 def test_batch_norm_across_replicas_is_that_of_the_joined_batch():
   # Parts that differ, so that their own statistics would be wrong.
   x = random_images(8, (5, 4, 3)) * jnp.arange(8.0)[:, None, None, None]

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from probes import count, random_images, trace
 import pytest
 
 from ferjax import models
@@ -22,24 +23,6 @@ SHAPE = (8, 8, 1)
 
 def tiny(name, **options):
   return models.create_model(name, 7, **TINY[name], **options)
-
-
-def random_images(batch=4, shape=SHAPE):
-  rng = np.random.default_rng(0)
-  return jnp.asarray(rng.standard_normal((batch, *shape)), jnp.float32)
-
-
-def count(tree):
-  return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def trace(model, shape):
-  """Shapes of the logits and of the variables, without compiling."""
-  return jax.eval_shape(
-    functools.partial(model.init_with_output, train=False),
-    jax.random.key(0),
-    jax.ShapeDtypeStruct((2, *shape), jnp.float32),
-  )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +81,7 @@ def test_init_is_that_of_the_modules(name, options):
   model = models.create_model(name, 7, **options)
   ours = models.init(model, SHAPE, seed=0)
   theirs = jax.jit(functools.partial(model.init, train=False))(
-    jax.random.key(0), random_images(1)
+    jax.random.key(0), random_images(1, SHAPE)
   )
   assert jax.tree.structure(ours) == jax.tree.structure(theirs)
   compared = 0
@@ -142,7 +125,7 @@ def test_residual_blocks_begin_as_their_shortcut(block, width):
     layers.batch_norm, train=True, dtype=jnp.float32, axis_name=None
   )
   module = block(width=width, stride=1, conv=conv, norm=norm)
-  x = random_images(shape=(4, 4, 8))
+  x = random_images(4, (4, 4, 8))
   y, _ = jax.jit(module.init_with_output)(jax.random.key(0), x)
   np.testing.assert_array_equal(y, np.maximum(x, 0))
 
@@ -163,7 +146,7 @@ def test_training_in_bfloat16(name):
   """Everything outside stays float32; the inside is rounded, but right."""
   exact, rounded = tiny(name), tiny(name, dtype=jnp.bfloat16)
   variables = models.init(exact, SHAPE, seed=0)
-  images = random_images(16)
+  images = random_images(16, SHAPE)
 
   @jax.jit
   def gradient(params):
@@ -190,12 +173,12 @@ def test_evaluation_changes_no_statistics_and_needs_no_key():
   model = tiny('simple_cnn', dropout=0.9)
   variables = models.init(model, SHAPE, seed=0)
   logits, updates = model.apply(
-    variables, random_images(), train=False, mutable=['batch_stats']
+    variables, random_images(4, SHAPE), train=False, mutable=['batch_stats']
   )
   before = {'batch_stats': variables['batch_stats']}
   jax.tree.map(np.testing.assert_array_equal, updates, before)
   # Each image is judged alone.
-  alone = model.apply(variables, random_images()[:1], train=False)
+  alone = model.apply(variables, random_images(4, SHAPE)[:1], train=False)
   np.testing.assert_allclose(logits[:1], alone, rtol=1e-5, atol=1e-6)
 
 
@@ -206,7 +189,9 @@ def test_batch_norm_spans_the_named_axis(name):
   variables = models.init(model, SHAPE, seed=0)
   step = functools.partial(apply, model, variables)
   with pytest.raises(NameError, match='replica'):
-    jax.eval_shape(step, random_images())
+    jax.eval_shape(step, random_images(4, SHAPE))
   mapped = jax.vmap(step, axis_name='replica')
-  logits, _ = jax.eval_shape(mapped, random_images(8).reshape(4, 2, *SHAPE))
+  logits, _ = jax.eval_shape(
+    mapped, random_images(8, SHAPE).reshape(4, 2, *SHAPE)
+  )
   assert logits.shape == (4, 2, 7)

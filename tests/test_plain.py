@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probes
 import pytest
 
 from ferjax import models
@@ -42,19 +43,8 @@ TINY = {
 SHAPE = (16, 16, 1)
 
 
-def random_images(batch, shape):
-  rng = np.random.default_rng(0)
-  return jnp.asarray(rng.standard_normal((batch, *shape)), jnp.float32)
-
-
 def trace(name, shape, **options):
-  """Shapes of the logits and of the variables, without compiling."""
-  model = SIZES[name](num_classes=7, **options)
-  return jax.eval_shape(
-    functools.partial(model.init_with_output, train=False),
-    jax.random.key(0),
-    jax.ShapeDtypeStruct((2, *shape), jnp.float32),
-  )
+  return probes.trace(SIZES[name](num_classes=7, **options), shape)
 
 
 @pytest.mark.parametrize(
@@ -93,38 +83,8 @@ def test_all_take_gray_and_colour_and_odd_sizes(name):
 
 @pytest.mark.parametrize('name', TINY)
 def test_a_training_step_in_bfloat16(name):
-  """All kernels learn, all statistics move, logits are float32's rounded."""
   build = functools.partial(SIZES[name], num_classes=7, **TINY[name])
-  variables = models.init(build(), SHAPE, seed=0)
-  images = random_images(32, SHAPE)
-
-  def loss(params, dtype):
-    logits, updates = build(dtype=dtype).apply(
-      {**variables, 'params': params},
-      images,
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': jax.random.key(0)},
-    )
-    return -jax.nn.log_softmax(logits)[:, 0].mean(), (logits, updates)
-
-  @jax.jit
-  def step(params):
-    gradients, auxiliary = jax.grad(loss, has_aux=True)(params, jnp.bfloat16)
-    return gradients, auxiliary, loss(params, jnp.float32)[1][0]
-
-  gradients, (rounded, updates), exact = step(variables['params'])
-  for path, leaf in jax.tree.leaves_with_path(gradients):
-    assert leaf.dtype == jnp.float32, path
-    assert np.isfinite(leaf).all(), path
-    assert path[-1].key != 'kernel' or np.any(leaf), path
-  statistics = variables.get('batch_stats', {})
-  assert bool(statistics) == any('norm' in key for key in variables['params'])
-  for before, after in zip(
-    jax.tree.leaves(statistics), jax.tree.leaves(updates), strict=True
-  ):
-    assert np.all(before != after)
-  assert np.abs(rounded - exact).max() < 0.1 * np.abs(exact).max()
+  probes.check_bfloat16_step(build, SHAPE)
 
 
 def test_cnn38_has_38_layers_in_the_order_of_its_table(monkeypatch):
@@ -192,7 +152,7 @@ def test_stage_dropout_drops_whole_channels():
   with nn.intercept_methods(watch):
     model.apply(
       variables,
-      random_images(8, SHAPE),
+      probes.random_images(8, SHAPE),
       train=True,
       mutable=['batch_stats'],
       rngs={'dropout': jax.random.key(0)},
@@ -211,7 +171,7 @@ def test_images_too_small_for_mini_xception_are_named(side):
 
 
 def test_means_under_3x3_are_a_convolution_and_its_mean():
-  x = random_images(2, (5, 7, 4))
+  x = probes.random_images(2, (5, 7, 4))
   rng = np.random.default_rng(1)
   kernel = jnp.asarray(rng.standard_normal((3, 3, 4, 6)), jnp.float32)
   y = jax.lax.conv_general_dilated(
