@@ -10,8 +10,7 @@ from ml_collections import config_dict
 import optax
 
 from ferjax.errors import UserError
-
-HEAD = 'classifier'  # how every network names its last layer
+from ferjax.models import layers
 
 
 def validate(backbone_config: config_dict.ConfigDict) -> None:
@@ -42,6 +41,11 @@ def validate(backbone_config: config_dict.ConfigDict) -> None:
     )
 
 
+def is_head(name: str) -> bool:
+  """Returns whether the layer of this name is the last, not the backbone."""
+  return name == layers.CLASSIFIER
+
+
 def hold(
   backbone_config: config_dict.ConfigDict,
   thaw_step: int,
@@ -68,7 +72,7 @@ def hold(
     return jnp.where(step < thaw_step, held, x) if thaw_step else held
 
   return {
-    name: value if name == HEAD else jax.tree.map(stop, value)
+    name: value if is_head(name) else jax.tree.map(stop, value)
     for name, value in params.items()
   }
 
@@ -102,6 +106,6 @@ def split(
   return optax.partition(
     {'head': head, 'backbone': slower},
     lambda params: {
-      name: 'head' if name == HEAD else 'backbone' for name in params
+      name: 'head' if is_head(name) else 'backbone' for name in params
     },
   )

@@ -44,64 +44,19 @@ def default_config() -> config_dict.ConfigDict:
   config.sharding = 'pmap'  # or 'shard_map'
   config.steps_per_call = 0  # 0: 16 on accelerators, 1 on CPUs
 
-  config.data = config_dict.ConfigDict()
-  config.data.name = 'fer2013'
-  config.data.dir = '~/ferjax_data'
-  config.data.placement = 'auto'  # 'host', 'device'; auto: device if it fits
-  config.data.prefetch = 2  # calls placed on the devices ahead of time
-  config.data.fold = 0  # the test fold, of data sets that come in folds
-  config.data.seed = 0  # of synthetic faces, and of a split drawn from train
-
-  config.model = config_dict.ConfigDict()
-  config.model.name = 'densenet_small'
-  config.model.dtype = 'float32'  # of the computation, or 'bfloat16'
-  config.model.dropout = config_dict.placeholder(float)
-  config.model.stem = config_dict.placeholder(str)
-  config.model.squeeze_excitation = config_dict.placeholder(bool)
-  config.model.cross_replica_batch_norm = False
-
-  config.init_from = ''  # a weight file, or a workdir; see ferjax/weights
-  config.backbone = config_dict.ConfigDict()  # all but the last layer
-  config.backbone.freeze = False  # for ever, or until it thaws
-  config.backbone.thaw_steps = 0
-  config.backbone.thaw_epochs = 0.0
-  config.backbone.thaw_examples = 0
-  config.backbone.learning_rate_factor = 1.0
-
+  config.data = _data()
+  config.model = _model()
+  config.init_from = ''  # a weight file, or a workdir; see ferjax/origin.py
+  config.backbone = _backbone()
   config.image_size = 0  # the side that a network sees, pixels; 0: its own
   config.color = 'data'  # as they come, or 'gray', 'rgb'
   config.normalization = 'per_image'  # see ferjax/preprocess.py
-
-  config.augment = config_dict.ConfigDict()  # see ferjax/augment.py
-  config.augment.flip = True
-  config.augment.shift = 0.0  # of the side, each way
-  config.augment.scale = 0.0  # 0.2: between 0.8 and 1.2 times
-  config.augment.rotation = 0.0  # degrees, each way
-  config.augment.crop = 0  # pixels of padding to crop from
-  config.augment.erase = 0.0  # probability
-  config.augment.mixup = 0.0  # alpha; 0 is none
-  config.augment.cutmix = 0.0  # alpha; 0 is none
-
+  config.augment = _augment()
   config.loss = config_dict.ConfigDict()  # see ferjax/losses.py
   config.loss.label_smoothing = 0.0
   config.loss.class_weights = 'none'  # or 'balanced', or 'angry=2,fear=1.5'
-
-  config.optimizer = config_dict.ConfigDict()  # see ferjax/optim.py
-  config.optimizer.name = 'sgd'  # see ferjax/optim.py
-  config.optimizer.learning_rate = 0.1
-  config.optimizer.momentum = 0.9
-  config.optimizer.nesterov = True
-  config.optimizer.weight_decay = 1e-4  # on kernels only
-  config.optimizer.clip_norm = 0.0  # of the global gradient; 0 is none
-
-  config.schedule = config_dict.ConfigDict()
-  config.schedule.name = 'cosine'  # or 'step', 'constant'
-  config.schedule.warmup_steps = 0
-  config.schedule.warmup_epochs = 0.0
-  config.schedule.warmup_examples = 0
-  config.schedule.decay_at = (0.5, 0.75)  # 'step': parts of the training
-  config.schedule.decay_factor = 0.1
-  config.schedule.end_factor = 0.0  # 'cosine': last over first rate
+  config.optimizer = _optimizer()
+  config.schedule = _schedule()
 
   config.log_every_steps = 50
   config.log_every_epochs = 0.0
@@ -114,6 +69,74 @@ def default_config() -> config_dict.ConfigDict:
   config.checkpoint_every_examples = 0
   config.keep_checkpoints = 2  # the latest; the best is kept beside them
   return config.lock()
+
+
+def _data() -> config_dict.ConfigDict:
+  section = config_dict.ConfigDict()
+  section.name = 'fer2013'  # see ferjax/data/__init__.py
+  section.dir = '~/ferjax_data'
+  section.placement = 'auto'  # 'host', 'device'; auto: device if it fits
+  section.prefetch = 2  # calls placed on the devices ahead of time
+  section.fold = 0  # the test fold, of data sets that come in folds
+  section.seed = 0  # of synthetic faces, and of a split drawn from train
+  return section
+
+
+def _model() -> config_dict.ConfigDict:
+  section = config_dict.ConfigDict()
+  section.name = 'densenet_small'
+  section.dtype = 'float32'  # of the computation, or 'bfloat16'
+  section.dropout = config_dict.placeholder(float)
+  section.stem = config_dict.placeholder(str)
+  section.squeeze_excitation = config_dict.placeholder(bool)
+  section.cross_replica_batch_norm = False
+  return section
+
+
+def _backbone() -> config_dict.ConfigDict:  # see ferjax/backbone.py
+  section = config_dict.ConfigDict()
+  section.freeze = False  # for ever, or until it thaws
+  section.thaw_steps = 0
+  section.thaw_epochs = 0.0
+  section.thaw_examples = 0
+  section.learning_rate_factor = 1.0
+  return section
+
+
+def _augment() -> config_dict.ConfigDict:  # see ferjax/augment.py
+  section = config_dict.ConfigDict()
+  section.flip = True
+  section.shift = 0.0  # of the side, each way
+  section.scale = 0.0  # 0.2: between 0.8 and 1.2 times
+  section.rotation = 0.0  # degrees, each way
+  section.crop = 0  # pixels of padding to crop from
+  section.erase = 0.0  # probability
+  section.mixup = 0.0  # alpha; 0 is none
+  section.cutmix = 0.0  # alpha; 0 is none
+  return section
+
+
+def _optimizer() -> config_dict.ConfigDict:
+  section = config_dict.ConfigDict()
+  section.name = 'sgd'  # see ferjax/optim.py
+  section.learning_rate = 0.1
+  section.momentum = 0.9
+  section.nesterov = True
+  section.weight_decay = 1e-4  # on kernels only
+  section.clip_norm = 0.0  # of the global gradient; 0 is none
+  return section
+
+
+def _schedule() -> config_dict.ConfigDict:
+  section = config_dict.ConfigDict()
+  section.name = 'cosine'  # or 'step', 'constant'
+  section.warmup_steps = 0
+  section.warmup_epochs = 0.0
+  section.warmup_examples = 0
+  section.decay_at = (0.5, 0.75)  # 'step': parts of the training
+  section.decay_factor = 0.1
+  section.end_factor = 0.0  # 'cosine': last over first rate
+  return section
 
 
 def parse_argument(text: str, **defaults: Any) -> config_dict.ConfigDict:

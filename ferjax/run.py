@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 import functools
-import os
-import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from ml_collections import config_dict
@@ -13,12 +11,10 @@ from ferjax import (
   augment,
   backbone,
   data,
-  inference,
   losses,
   metrics,
   models,
   optim,
-  parallel,
   preprocess,
   steps,
   train_state,
@@ -26,7 +22,7 @@ from ferjax import (
 )
 from ferjax import config as config_lib
 from ferjax import durations as durations_lib
-from ferjax import workdir as workdir_lib
+from ferjax import origin as origin_lib
 from ferjax.data import pipeline
 from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
@@ -107,7 +103,7 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
   variables = models.init(model, image_shape, config.seed)
   origin = None
   if config.init_from and not resumes:
-    variables, origin = _start(config, dataset, variables)
+    variables, origin = origin_lib.load(config, dataset, image_shape, variables)
   on_cpu = jax.default_backend() == 'cpu'
   return Run(
     config=config,
@@ -126,78 +122,3 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
     ),
     steps_per_call=config.steps_per_call or (1 if on_cpu else 16),
   )
-
-
-def _start(
-  config: config_dict.ConfigDict,
-  dataset: Dataset,
-  variables: dict[str, Any],
-) -> tuple[dict[str, Any], weights.Report]:
-  """Takes the first weights from `config.init_from`: a file, or a workdir."""
-  path = pathlib.Path(os.path.expanduser(config.init_from))
-  if path.is_dir():
-    loaded, report = _load_run(path, config, dataset.class_names, variables)
-  else:
-    shape = preprocess.input_shape(config, dataset.image_shape)
-    loaded, report = weights.load(path, config.model.name, variables, shape)
-    # Nothing tells which class each of its logits is.
-    fresh = variables['params'][backbone.HEAD]
-    loaded = loaded | {'params': loaded['params'] | {backbone.HEAD: fresh}}
-    heads = tuple(p for p in report.loaded if p.startswith(backbone.HEAD))
-    report = report._replace(
-      loaded=tuple(p for p in report.loaded if p not in heads),
-      kept=(*report.kept, *heads),
-    )
-  kept = [name for name in report.kept if backbone.HEAD not in name]
-  if config.backbone.freeze and kept:
-    raise UserError(
-      f'config.backbone.freeze would keep {kept[0]} as it was drawn, since '
-      f'{path} has nothing for it; train it, or take a stem that fits'
-    )
-  return loaded, report
-
-
-def _load_run(
-  path: pathlib.Path,
-  config: config_dict.ConfigDict,
-  class_names: tuple[str, ...],
-  variables: dict[str, Any],
-) -> tuple[dict[str, Any], weights.Report]:
-  if not (path / workdir_lib.DATASET).exists():
-    raise UserError(
-      f'config.init_from={path} is no workdir of a training; give the weight '
-      'file in it'
-    )
-  source = inference.load(path)
-  if source.config.model.name != config.model.name:
-    raise UserError(
-      f'config.init_from={path} holds a {source.config.model.name}; this run '
-      f'trains a {config.model.name}'
-    )
-  theirs = parallel.to_host(source.variables)
-  theirs = {'params': theirs['params'], **theirs['model_state']}
-  same_classes = source.class_names == class_names
-  return weights.load_own(theirs, variables, same_classes)
-
-
-def start_notes(config: config_dict.ConfigDict) -> list[str]:
-  """Returns where a run sees its images as `config.init_from` did not."""
-  path = pathlib.Path(os.path.expanduser(config.init_from))
-  if not path.is_dir():
-    if config.normalization == 'imagenet':
-      return []
-    return [
-      'note: published weights expect --config.normalization=imagenet; this '
-      f'run has {config.normalization}'
-    ]
-  theirs = workdir_lib.read_config(path)
-  return [
-    f'note: {path} was trained with {name}={old}; this run has {new}'
-    for name, old, new in (
-      ('normalization', theirs.normalization, config.normalization),
-      ('color', theirs.color, config.color),
-      ('image_size', theirs.image_size, config.image_size),
-      ('model.stem', theirs.model.stem, config.model.stem),
-    )
-    if old != new
-  ]

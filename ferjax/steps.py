@@ -16,12 +16,12 @@ from ml_collections import config_dict
 import numpy as np
 import optax
 
-from ferjax import augment, losses, metrics, models, parallel, preprocess
+from ferjax import inputs, losses, metrics, models, parallel, preprocess
 from ferjax.errors import UserError
+from ferjax.inputs import Batch
 from ferjax.parallel import AXIS
 from ferjax.train_state import TrainState
 
-Batch = dict[str, jax.Array]
 Hold = Callable[[Any, jax.Array], Any]
 
 
@@ -105,7 +105,7 @@ def make_eval_step(
   def step(
     variables: Any, table: Any, batch: Batch
   ) -> tuple[metrics.Sums, jax.Array]:
-    batch = _take(table, batch)
+    batch = inputs.take(table, batch)
     logits = model.apply(
       {'params': variables['params'], **variables['model_state']},
       see(preprocess.to_float(batch['image'])),
@@ -138,8 +138,8 @@ def _train_step(
   mix_key, dropout_key = jax.random.split(
     jax.random.fold_in(device_key, lax.axis_index(AXIS))
   )
-  batch = _inputs(
-    config, image_key, mix_key, _take(table, batch), class_weights
+  batch = inputs.prepare(
+    config, image_key, mix_key, inputs.take(table, batch), class_weights
   )
   total_weight = lax.psum(jnp.sum(batch['weight']), AXIS)
 
@@ -184,16 +184,16 @@ def _gradients(
     loss = jnp.sum(each * part['weight']) / total_weight
     return loss, (model_state, sums)
 
-  def add_part(carry: tuple, inputs: tuple) -> tuple[tuple, None]:
+  def add_part(carry: tuple, share: tuple) -> tuple[tuple, None]:
     model_state, grads, sums = carry
     more, (model_state, more_sums) = jax.grad(loss_fn, has_aux=True)(
-      state.params, model_state, *inputs
+      state.params, model_state, *share
     )
     add = functools.partial(jax.tree.map, jnp.add)
     return (model_state, add(grads, more), add(sums, more_sums)), None
 
   parts = config.accumulation_steps
-  inputs = (
+  shares = (
     jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch),
     jax.random.split(dropout_key, parts),
   )
@@ -201,10 +201,10 @@ def _gradients(
   no_sums = dict.fromkeys(('loss', 'correct', 'count'), jnp.float32(0))
   carry = (state.model_state, zeros, no_sums)
   if parts == 1:
-    carry, _ = add_part(carry, jax.tree.map(lambda x: x[0], inputs))
+    carry, _ = add_part(carry, jax.tree.map(lambda x: x[0], shares))
   else:
     carry, _ = lax.scan(
-      add_part, carry, inputs, unroll=jax.default_backend() == 'cpu'
+      add_part, carry, shares, unroll=jax.default_backend() == 'cpu'
     )
   return carry
 
@@ -227,40 +227,3 @@ def _update(
       {'params': params, 'model_state': model_state}, ema, 1.0 - decay
     )
   return TrainState(state.step + 1, params, model_state, opt_state, ema)
-
-
-def _inputs(
-  config: config_dict.ConfigDict,
-  key: jax.Array,
-  mix_key: jax.Array,
-  batch: Batch,
-  class_weights: np.ndarray,
-) -> Batch:
-  """Augments one device's images and makes the targets and their weights."""
-  n = len(batch['label'])
-  # By the place in the global batch, so that the number of devices is no
-  # matter.
-  positions = lax.axis_index(AXIS) * n + jnp.arange(n)
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, positions)
-  images = augment.make_augment(config.augment)(
-    keys, preprocess.to_float(batch['image'])
-  )
-  targets = losses.make_targets(
-    batch['label'], len(class_weights), config.loss.label_smoothing
-  )
-  images, targets = augment.make_mix(config.augment)(mix_key, images, targets)
-  return {
-    'image': preprocess.make_preprocess(config)(images),
-    'target': targets,
-    'weight': losses.example_weights(targets, class_weights, batch['mask']),
-    'label': batch['label'],
-    'mask': batch['mask'],
-  }
-
-
-def _take(table: Any, batch: Batch) -> Batch:
-  """Fills in what stayed on the device under `device` placement."""
-  if not table:
-    return batch
-  rows = jnp.maximum(batch['index'], 0)  # padding is -1
-  return batch | {name: values[rows] for name, values in table.items()}

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from ml_collections import config_dict
 
-from ferjax import inference, metrics, parallel, report
+from ferjax import inference, metrics, origin, parallel, report
 from ferjax import workdir as workdir_lib
 from ferjax.checkpoint import BEST_METRIC, Checkpoints, has_checkpoint
 from ferjax.data import pipeline
@@ -15,7 +15,7 @@ from ferjax.errors import TrainingError
 from ferjax.interrupts import StopSignals
 from ferjax.logs import MetricLogger, Progress, make_console, print_header
 from ferjax.meter import Meter
-from ferjax.run import Run, build, start_notes
+from ferjax.run import Run, build
 
 
 def train_and_evaluate(
@@ -149,7 +149,7 @@ def _train(run: Run, workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
 def _tell_origin(run: Run, workdir: pathlib.Path) -> None:
   """Prints what became of the weights it starts from, and keeps it whole."""
   source = run.config.init_from
-  lines = [*run.origin.lines(source), *start_notes(run.config)]
+  lines = [*run.origin.lines(source), *origin.notes(run.config)]
   print(*lines, sep='\n', end='\n\n')
   workdir_lib.write_origin(workdir, source, run.origin._asdict())
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from ferjax import checkpoint, inference, parallel, train_state
+from ferjax import checkpoint, inference, origin, parallel, train_state
 from ferjax import run as run_lib
 from ferjax import workdir as workdir_lib
 from ferjax.errors import UserError
@@ -128,9 +128,9 @@ def test_a_frozen_backbone_stays_through_a_training(
   with checkpoint.Checkpoints(tmp_path / 'frozen') as checkpoints:
     after = checkpoints.restore_latest(before).state
   assert differing(before, parallel.to_host(after)) == {'classifier'}
-  origin = json.loads((tmp_path / 'frozen' / 'origin.json').read_text())
-  assert origin['source'] == str(workdir)
-  assert 'conv1/kernel' in origin['loaded']
+  kept = json.loads((tmp_path / 'frozen' / 'origin.json').read_text())
+  assert kept['source'] == str(workdir)
+  assert 'conv1/kernel' in kept['loaded']
 
 
 def test_a_run_whose_checkpoints_are_lost_starts_from_the_same_weights(
@@ -173,16 +173,16 @@ def test_a_file_gives_all_but_its_classifier(make_config, tmp_path):
     started.state.params['stem_conv']['kernel'],
     arrays['conv1.weight'].transpose(2, 3, 1, 0),
   )
-  notes = run_lib.start_notes(started.config)
+  notes = origin.notes(started.config)
   assert 'expect --config.normalization=imagenet' in notes[0]
 
 
 def test_another_look_at_the_images_is_told(make_config, workdir):
   config = make_config()
   config.init_from = str(workdir)
-  assert run_lib.start_notes(config) == []
+  assert origin.notes(config) == []
   config.normalization, config.image_size = 'center', 32
-  notes = run_lib.start_notes(config)
+  notes = origin.notes(config)
   assert [note.split(' with ')[1] for note in notes] == [
     'normalization=per_image; this run has center',
     'image_size=0; this run has 32',

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from ferjax.errors import UserError
 from ferjax.models import convolution, initial, pooling
 
+CLASSIFIER = 'classifier'  # the last layer of every network
+
 
 def conv(
   x: jax.Array,
@@ -222,4 +224,4 @@ def classify(
     Logits, float32 `[batch, num_classes]`.
   """
   x = nn.Dropout(dropout, deterministic=not train)(x)
-  return dense(x, num_classes, name='classifier', dtype=jnp.float32)
+  return dense(x, num_classes, name=CLASSIFIER, dtype=jnp.float32)

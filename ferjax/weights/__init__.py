@@ -55,6 +55,7 @@ def load(
   model_name: str,
   variables: dict[str, Any],
   image_shape: tuple[int, int, int] | None = None,
+  with_classifier: bool = True,
 ) -> tuple[dict[str, Any], Report]:
   """Puts the weights of a file in the places of ours.
 
@@ -69,6 +70,7 @@ def load(
     variables: as `ferjax.models.init` returns them.
     image_shape: height, width and channels that it was given; VGG needs them
       where the images are not square.
+    with_classifier: whether the last layer of the file is taken, if it fits.
 
   Returns:
     The same tree, with the same shapes and types, and what became of it.
@@ -85,6 +87,8 @@ def load(
   if image_shape and model_name in vgg.SIZES:
     sides = vgg.map_sides(model_name, image_shape)
   convert = functools.partial(layout.from_torch, sides=sides)
+  if not with_classifier:
+    table = _without_classifier(table)
   return _merge(variables, table, theirs, convert, str(path))
 
 
@@ -109,8 +113,19 @@ def load_own(
   table = {path: path for path in _flatten(variables)}
   _check_same('the run is of another network', table, theirs)
   if not same_classes:
-    table = {path: path for path in table if not names.is_classifier(path)}
+    table = _without_classifier(table)
   return _merge(variables, table, theirs, lambda array, *_: array, 'the run')
+
+
+def is_classifier(path: str) -> bool:
+  """Returns whether our array at `path` is of the last layer."""
+  return names.is_classifier(path)
+
+
+def _without_classifier(table: Mapping[str, str]) -> dict[str, str]:
+  return {
+    path: name for path, name in table.items() if not names.is_classifier(path)
+  }
 
 
 def _flatten(variables: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ferjax.models import vgg
+from ferjax.models import layers, vgg
 
 # The first convolutions: they see the colours.
 FIRST = tuple(
@@ -125,5 +125,6 @@ def may_begin_afresh(
   inputs.
   """
   return len(shape) == len(ours) and (
-    path.startswith('classifier/') or (path in FIRST and shape[-1] == ours[-1])
+    path.startswith(f'{layers.CLASSIFIER}/')
+    or (path in FIRST and shape[-1] == ours[-1])
   )

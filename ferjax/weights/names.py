@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from ferjax.errors import UserError
-from ferjax.models import efficientnet, mobilenet
+from ferjax.models import efficientnet, layers, mobilenet
 from ferjax.weights import families
 
 # What torch calls our leaves. Others, such as `layer_scale`, have rows of
@@ -26,7 +26,7 @@ PREFIX = re.compile(r'^((module|model|resnet|convnext)\.)+')
 COUNTER = 'num_batches_tracked'
 
 # Ours that a file need not have. VGG's dense layers are often cut off.
-HEADS = ('classifier', 'hidden1', 'hidden2')
+HEADS = (layers.CLASSIFIER, 'hidden1', 'hidden2')
 
 
 def is_head(path: str) -> bool:
@@ -36,7 +36,7 @@ def is_head(path: str) -> bool:
 
 def is_classifier(path: str) -> bool:
   """Returns whether our array at `path` is of the last layer."""
-  return path.partition('/')[0] == 'classifier'
+  return path.partition('/')[0] == layers.CLASSIFIER
 
 
 def outermost(name: str) -> str:
