@@ -77,8 +77,16 @@ def _data() -> config_dict.ConfigDict:
   section.dir = '~/ferjax_data'
   section.placement = 'auto'  # 'host', 'device'; auto: device if it fits
   section.prefetch = 2  # calls placed on the devices ahead of time
+  section.seed = 0  # of synthetic faces, and of whatever is drawn
   section.fold = 0  # the test fold, of data sets that come in folds
-  section.seed = 0  # of synthetic faces, and of a split drawn from train
+  section.num_folds = 10  # 0: one for each subject
+  section.fold_by = 'subject'  # or 'frame', which leaks; see data/folds.py
+  section.label_mode = 'majority'  # of votes; see ferjax/data/ferplus.py
+  section.drop_classes = ()  # ('disgust',); see ferjax/data/selection.py
+  section.merge_classes = ()  # ('negative=angry+disgust+fear+sad',)
+  section.class_order = ()  # all names that are left, in the order wanted
+  section.balance = 'none'  # of the training: 'oversample', 'mirror'
+  section.exclude_duplicates = False  # train on no copy of a held-out image
   return section
 
 
