@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # From the ground up; a file imports from lines above its own, or, within a
 # package's line, from its siblings.
 LAYERS = (
-  'errors damage',
+  'errors damage defaults',
   'config interrupts logs plots statistics tables train_state',
   'cli durations parallel workdir',
   'checkpoint outcome',
