@@ -60,7 +60,7 @@ def _data() -> config_dict.ConfigDict:
   section.fold = 0  # the test fold, of data sets that come in folds
   section.num_folds = 10  # 0: one for each subject
   section.fold_by = 'subject'  # or 'frame', which leaks; see data/folds.py
-  section.label_mode = 'majority'  # of votes; see ferjax/data/ferplus.py
+  section.label_mode = 'majority'  # of votes; see ferjax/data/voting.py
   section.drop_classes = ()  # ('disgust',); see ferjax/data/selection.py
   section.merge_classes = ()  # ('negative=angry+disgust+fear+sad',)
   section.class_order = ()  # all names that are left, in the order wanted

@@ -9,16 +9,39 @@ from ml_collections import config_dict
 import numpy as np
 
 from ferjax import augment, losses, preprocess
+from ferjax.errors import UserError
 from ferjax.parallel import AXIS
 
 Batch = dict[str, jax.Array]
+
+_LABELS = 2**32 - 1  # the place in a batch whose key draws labels
+
+
+def validate(config: config_dict.ConfigDict) -> None:
+  """Checks what is made of targets that hold several labels.
+
+  Raises:
+    UserError: if any of them is to do and all of them would.
+  """
+  for section, name in (
+    ('loss', 'label_smoothing'),
+    ('augment', 'mixup'),
+    ('augment', 'cutmix'),
+  ):
+    value = config[section][name]
+    if config.data.label_mode == 'multi_target' and value:
+      raise UserError(
+        f'config.{section}.{name} is {value}; it must be 0 under'
+        ' config.data.label_mode=multi_target, where every class in a target'
+        ' counts in full'
+      )
 
 
 def take(table: Any, batch: Batch) -> Batch:
   """Fills in what stayed on the device under `device` placement.
 
   Args:
-    table: images and labels of a whole split, or nothing under `host`.
+    table: the values of a whole split, or nothing under `host`.
     batch: the rows of `table` that it is of, or everything.
   """
   if not table:
@@ -40,7 +63,8 @@ def prepare(
     config: the whole config.
     key: of this step, the same on every device.
     mix_key: of this step and device.
-    batch: one device's share, uint8 images and labels, `[n, ...]`.
+    batch: one device's share, uint8 images, labels and perhaps soft targets,
+      `[n, ...]`.
     class_weights: float32 `[classes]`.
 
   Returns:
@@ -55,9 +79,7 @@ def prepare(
   images = augment.make_augment(config.augment)(
     keys, preprocess.to_float(batch['image'])
   )
-  targets = losses.make_targets(
-    batch['label'], len(class_weights), config.loss.label_smoothing
-  )
+  targets = _targets(config, key, positions, batch, len(class_weights))
   images, targets = augment.make_mix(config.augment)(mix_key, images, targets)
   return {
     'image': preprocess.make_preprocess(config)(images),
@@ -66,3 +88,22 @@ def prepare(
     'label': batch['label'],
     'mask': batch['mask'],
   }
+
+
+def _targets(
+  config: config_dict.ConfigDict,
+  key: jax.Array,
+  positions: jax.Array,
+  batch: Batch,
+  num_classes: int,
+) -> jax.Array:
+  """Returns what the network is to say, float32 `[n, classes]`."""
+  smoothing = config.loss.label_smoothing
+  if 'target' not in batch:
+    return losses.make_targets(batch['label'], num_classes, smoothing)
+  if config.data.label_mode != 'probability':
+    return losses.smooth(batch['target'], smoothing)
+  label_key = jax.random.fold_in(key, np.uint32(_LABELS))
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(label_key, positions)
+  labels = losses.draw_labels(keys, batch['target'])
+  return losses.make_targets(labels, num_classes, smoothing)

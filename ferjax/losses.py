@@ -1,10 +1,11 @@
 """What the training minimises: cross entropy with soft targets and weights.
 
 The loss is the weighted mean `sum(w * ce) / sum(w)`, torch's convention for
-hard labels.
+hard labels. Where any of several labels will do, there is another in the place
+of the cross entropy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import math
 
 import jax
@@ -13,6 +14,10 @@ from ml_collections import config_dict
 import numpy as np
 
 from ferjax.errors import UserError
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+
+_OTHERS = 0.001  # epsilon of the authors' code
 
 
 def make_targets(
@@ -29,7 +34,43 @@ def make_targets(
     float32 `[n, k]`, `(1 - s) * onehot + s / k`.
   """
   one_hot = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
-  return (1.0 - label_smoothing) * one_hot + label_smoothing / num_classes
+  return smooth(one_hot, label_smoothing)
+
+
+def smooth(targets: jax.Array, label_smoothing: float) -> jax.Array:
+  """Returns targets float32 `[n, k]`, a part of each spread over all classes.
+
+  Args:
+    targets: float32 `[n, k]`, rows that sum to 1.
+    label_smoothing: s in [0, 1), the part.
+  """
+  num_classes = targets.shape[-1]
+  return (1.0 - label_smoothing) * targets + label_smoothing / num_classes
+
+
+def draw_labels(keys: jax.Array, targets: jax.Array) -> jax.Array:
+  """Draws a label of each target (arXiv 1608.01041, probabilistic drawing).
+
+  Args:
+    keys: typed keys `[n]`.
+    targets: float32 `[n, k]`, rows that sum to 1.
+
+  Returns:
+    int32 `[n]`; a class of which a target holds nothing is never drawn.
+  """
+  draw = jax.vmap(jax.random.categorical)
+  return draw(keys, jnp.log(targets)).astype(jnp.int32)
+
+
+def make_loss(label_mode: str) -> Loss:
+  """Returns the loss of each example by `config.data.label_mode`.
+
+  Returns:
+    `loss(logits, targets)`, of `[n, k]` of any float type and float32 `[n, k]`
+    with rows that sum to 1, to float32 `[n]` in nats: `any_label` under
+    'multi_target', else `cross_entropy`.
+  """
+  return any_label if label_mode == 'multi_target' else cross_entropy
 
 
 def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
@@ -44,6 +85,24 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
   """
   log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
   return -(targets * log_probabilities).sum(-1)
+
+
+def any_label(logits: jax.Array, targets: jax.Array) -> jax.Array:
+  """Returns how far each example is from any of its labels (1608.01041).
+
+  It is `-log max_k(t_k p_k)`, where t is 1 for every class that the target
+  holds anything of and 0.001 for the others.
+
+  Args:
+    logits: `[n, k]`, of any float type; the work is done in float32.
+    targets: float32 `[n, k]`.
+
+  Returns:
+    float32 `[n]`, in nats.
+  """
+  log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+  log_factors = jnp.where(targets > 0, 0.0, math.log(_OTHERS))
+  return -(log_factors + log_probabilities).max(-1)
 
 
 def example_weights(

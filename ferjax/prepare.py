@@ -1,17 +1,20 @@
 """Reads a data set's raw files, checks them and writes them for training.
 
 python -m ferjax.prepare --dataset=fer2013 --source=fer2013.csv
+python -m ferjax.prepare --dataset=fer2013 --source=kaggle
+python -m ferjax.prepare --dataset=ferplus --source=fer2013.csv --votes=FILE
 python -m ferjax.prepare --dataset=ckplus --source=CK+48
+python -m ferjax.prepare --dataset=folders --source=FOLDER --image_size=48
 python -m ferjax.prepare --dataset=mnist --source=FOLDER
 """
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
-import functools
-import os
-import pathlib
+import dataclasses
+import re
 import time
 import typing
+from typing import Any
 
 from absl import flags
 
@@ -20,18 +23,29 @@ from ferjax.config import default_config
 from ferjax.errors import UserError
 
 if typing.TYPE_CHECKING:
-  import rich.console
-  import rich.table
-
   from ferjax.data.raw import Raw
 
-SOURCES = ('fer2013', 'ckplus', 'mnist')
+# What each data set takes beside --source.
+OPTIONS = {
+  'fer2013': ('seed',),
+  'ferplus': ('votes',),
+  'ckplus': ('image_size', 'crop', 'neutral'),
+  'folders': ('image_size', 'color', 'seed'),
+  'mnist': ('seed',),
+}
+SOURCES = tuple(OPTIONS)
 
-_LISTED = 20  # bad rows that are printed; all are kept in metadata.json
+_LARGEST = 1024  # pixels of a side
 
 _DATASET = flags.DEFINE_string('dataset', None, f'One of {", ".join(SOURCES)}.')
 _SOURCE = flags.DEFINE_string(
-  'source', None, 'The raw file, or the folder of the raw files.'
+  'source',
+  None,
+  'The raw file, or the folder of the raw files; of fer2013 and ckplus also'
+  ' "kaggle", to fetch them.',
+)
+_NAME = flags.DEFINE_string(
+  'name', None, 'Its name from now on, as in config.data.name; else its own.'
 )
 _DATA_DIR = flags.DEFINE_string(
   'data_dir', default_config().data.dir, 'Where prepared data sets lie.'
@@ -42,10 +56,33 @@ _OVERWRITE = flags.DEFINE_bool(
 _SKIP_BAD_ROWS = flags.DEFINE_bool(
   'skip_bad_rows', False, 'Leave bad rows out, count and list them.'
 )
-_SEED = flags.DEFINE_integer(
+# Not given, they are left to the readers' defaults.
+flags.DEFINE_string('votes', None, 'ferplus: the file fer2013new.csv.')
+flags.DEFINE_integer(
+  'image_size',
+  None,
+  'ckplus (48), folders (that of the images): pixels of each side.',
+  lower_bound=0,
+  upper_bound=_LARGEST,
+)
+flags.DEFINE_string(
+  'color', None, 'folders: "data" (gray if all images are), "gray" or "rgb".'
+)
+flags.DEFINE_string(
+  'crop',
+  None,
+  'ckplus, its original tree: how faces are cut from the frames, "center",'
+  ' "detect" (needs ferjax[faces]) or "none".',
+)
+flags.DEFINE_bool(
+  'neutral',
+  None,
+  'ckplus, its original tree: take the first frame of each sequence too.',
+)
+flags.DEFINE_integer(
   'seed',
-  0,
-  'Draws the validation split of a source without one (train.csv, mnist).',
+  None,
+  'fer2013, folders, mnist: draws the splits that a source is without (0).',
   lower_bound=0,
 )
 
@@ -53,105 +90,106 @@ _SEED = flags.DEFINE_integer(
 def main(argv: Sequence[str]) -> None:
   """Prepares the data set that the flags name."""
   del argv  # flags only
-  if _DATASET.value not in SOURCES:
-    raise UserError(
-      f'--dataset={_DATASET.value or ""}: must be one of {", ".join(SOURCES)}'
-    )
-  if not _SOURCE.value:
-    raise UserError('--source=PATH is missing: the raw file or its folder')
+  options = _options()
   import rich.console
 
-  from ferjax.data import atomic, records
+  from ferjax import census
+  from ferjax.data import atomic, ferplus, records
 
   start = time.monotonic()
-  target = records.target(_DATA_DIR.value, _DATASET.value)
-  atomic.check(target, _OVERWRITE.value)
+  # That of ckplus hangs on its form, which is not known before it is read.
+  if _NAME.value or _DATASET.value != 'ckplus':
+    name = _NAME.value or _DATASET.value
+    atomic.check(records.target(_DATA_DIR.value, name), _OVERWRITE.value)
   with _progress('reading') as progress:
-    raw = _read(progress)
+    raw = _read(options, progress)
   with _progress('writing') as progress:
-    records.write(raw, _DATA_DIR.value, _OVERWRITE.value, progress)
+    target = records.write(raw, _DATA_DIR.value, _OVERWRITE.value, progress)
   console = rich.console.Console(highlight=False, soft_wrap=True)
-  console.print(counts_table(raw))
-  for line in report_lines(raw):
+  console.print(census.counts_table(raw))
+  lines = census.lines(raw)
+  if _DATASET.value == 'ferplus':
+    lines.append(ferplus.kept_line(raw))
+  for line in lines:
     console.print(line, markup=False)
   seconds = time.monotonic() - start
   console.print(f'written to {target} in {seconds:.1f} s', markup=False)
 
 
-def _read(progress: Callable[[float], None]) -> 'Raw':
-  from ferjax.data import ckplus, fer2013, mnist, raw
-
-  seed = _SEED.value
-  readers = {
-    'fer2013': functools.partial(fer2013.read, seed=seed),
-    'ckplus': ckplus.read,
-    'mnist': functools.partial(mnist.read, seed=seed),
+def _options() -> dict[str, Any]:
+  """Returns what was given for the reader alone, if all flags make sense."""
+  dataset = _DATASET.value
+  if dataset not in SOURCES:
+    raise UserError(
+      f'--dataset={dataset or ""}: must be one of {", ".join(SOURCES)}'
+    )
+  if not _SOURCE.value:
+    raise UserError('--source=PATH is missing: the raw file or its folder')
+  given = {
+    name: flags.FLAGS[name].value
+    for name in sorted({name for names in OPTIONS.values() for name in names})
+    if flags.FLAGS[name].value is not None
   }
-  # Unlike pathlib's, this leaves the home of nobody as it is: not found.
-  source = pathlib.Path(os.path.expanduser(_SOURCE.value))
+  for name in given:
+    if name not in OPTIONS[dataset]:
+      takers = [other for other in SOURCES if name in OPTIONS[other]]
+      raise UserError(
+        f'--{name}: is for --dataset={" and ".join(takers)}, not for {dataset}'
+      )
+  if dataset == 'ferplus':
+    if 'votes' not in given:
+      raise UserError(
+        '--votes=FILE is missing: fer2013new.csv of'
+        ' github.com/microsoft/FERPlus'
+      )
+    given['votes'] = cli.path(given['votes'])
+  _check_name(dataset)
+  return given
+
+
+def _check_name(dataset: str) -> None:
+  """Raises UserError if --name is no name, or that of another data set."""
+  from ferjax.data import DATASETS
+
+  name = _NAME.value
+  if name is None:
+    return
+  if not re.fullmatch('[a-z][a-z0-9_]*', name):
+    raise UserError(
+      f'--name={name}: must be of the letters a-z, digits and underscores, a'
+      ' letter first'
+    )
+  if name != dataset and name in {*DATASETS, *SOURCES}:
+    raise UserError(f'--name={name}: is the name of another data set')
+
+
+def _read(options: dict[str, Any], progress: Callable[[float], None]) -> 'Raw':
+  from ferjax.data import ckplus, fer2013, ferplus, folders, kaggle, mnist, raw
+
+  readers = {
+    'fer2013': fer2013.read,
+    'ferplus': ferplus.read,
+    'ckplus': ckplus.read,
+    'folders': folders.read,
+    'mnist': mnist.read,
+  }
+  source = cli.path(_SOURCE.value)
+  if _SOURCE.value == kaggle.SOURCE:
+    source = kaggle.fetch(_DATASET.value)
   bad_rows = raw.BadRows(skip=_SKIP_BAD_ROWS.value)
   try:
-    return readers[_DATASET.value](source, bad_rows, progress)
+    result = readers[_DATASET.value](
+      source, bad_rows=bad_rows, progress=progress, **options
+    )
   except OSError as error:
     where = error.filename or source
     raise UserError(
       f'cannot read {where}: {error.strerror or error}'
     ) from error
-
-
-def counts_table(raw: 'Raw') -> 'rich.table.Table':
-  """Returns the examples of every split and class.
-
-  A count that is not the published one has the difference beside it.
-  """
-  import rich.box
-  import rich.table
-
-  table = rich.table.Table('class', box=rich.box.SIMPLE_HEAD)
-  columns = []
-  for name, split in raw.dataset.splits.items():
-    table.add_column(name, justify='right')
-    counts = split.counts(raw.dataset.num_classes).tolist()
-    surplus = _surplus(raw, name)
-    columns.append(
-      [
-        f'{count:,} ({more:+,})' if more else f'{count:,}'
-        for count, more in zip(
-          [*counts, sum(counts)], [*surplus, sum(surplus)], strict=True
-        )
-      ]
-    )
-  names = [*raw.dataset.class_names, 'all']
-  for name, *row in zip(names, *columns, strict=True):
-    table.add_row(name, *row)
-  return table
-
-
-def report_lines(raw: 'Raw') -> list[str]:
-  """Returns what is to be said below the table, line by line."""
-  differing = [name for name in raw.dataset.splits if any(_surplus(raw, name))]
-  lines = [
-    f'{raw.dataset.source}: the counts '
-    + (
-      f'of {", ".join(differing)} are not the published ones (more or fewer in'
-      ' brackets)'
-      if differing
-      else 'are the published ones'
-    )
-  ]
-  lines += [f'no {name} split: {why}' for name, why in raw.missing.items()]
-  lines += [f'note: {note}' for note in raw.dataset.notes]
-  lines += [f'left out: {line}' for line in raw.skipped[:_LISTED]]
-  if len(raw.skipped) > _LISTED:
-    more = len(raw.skipped) - _LISTED
-    lines.append(f'left out: {more:,} more, listed in metadata.json')
-  return lines
-
-
-def _surplus(raw: 'Raw', split_name: str) -> list[int]:
-  """Returns how many more examples each class has than were published."""
-  counts = raw.dataset.splits[split_name].counts(raw.dataset.num_classes)
-  return (counts - raw.published[split_name]).tolist()
+  if not _NAME.value:
+    return result
+  dataset = dataclasses.replace(result.dataset, name=_NAME.value)
+  return dataclasses.replace(result, dataset=dataset)
 
 
 @contextlib.contextmanager

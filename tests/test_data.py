@@ -8,7 +8,7 @@ from test_reader import COLOR, LABELS, encode, write_foreign
 
 from ferjax import data, plots
 from ferjax.config import default_config
-from ferjax.data import pipeline, reader, records
+from ferjax.data import folds, pipeline, reader, records, training
 from ferjax.data.dataset import CLASS_NAMES, Dataset, Split
 from ferjax.data.raw import Raw
 from ferjax.errors import UserError
@@ -73,8 +73,80 @@ def test_folds_of_ckplus_hold_the_right_subjects(tmp_path, fold):
     np.testing.assert_array_equal(split.labels, full.labels[rows])
   assert dataset.notes[0] == 'a note'
   assert f'test is fold {fold} of 10' in dataset.notes[1]
+  assert data.split_names(config) == ('train', 'validation', 'test')
+  assert data.num_folds(config) == 10
+  config.num_folds = 0
+  assert data.num_folds(config) == 23
   with pytest.raises(UserError, match="has no 'full' split"):
     data.load_dataset(config, ['full'])
+
+
+def test_any_data_set_may_come_in_folds(tmp_path):
+  subjects = np.array([f'S{number % 7}' for number in range(42)])
+  columns = {'full': {'subject': subjects}}
+  prepare(tmp_path, 'mine', {'full': make_split(42)}, columns)
+  config = make_config(tmp_path, name='mine', num_folds=7, fold=2)
+  test = data.load_dataset(config, ['test']).splits['test']
+  assert set(subjects[test.index]) == {'S2'}
+
+
+def test_without_subjects_folds_are_by_frame_or_none(tmp_path):
+  prepare(tmp_path, 'mine', {'full': make_split(42)})
+  config = make_config(tmp_path, name='mine', num_folds=3)
+  for ask in (data.num_folds, lambda c: data.load_dataset(c, ['train'])):
+    with pytest.raises(UserError, match='does not tell whom its images show'):
+      ask(config)
+  config.fold_by = 'frame'
+  dataset = data.load_dataset(config, ['test', 'train', 'validation'])
+  assert [len(split) for split in dataset.splits.values()] == [14, 14, 14]
+  assert dataset.notes[-1] == folds.WARNING
+  assert data.num_folds(config) == 3
+
+
+def test_by_frame_only_the_train_split_is_dealt(tmp_path):
+  splits = {'train': make_split(70), 'test': make_split(14)}
+  prepare(tmp_path, 'fer2013', splits)
+  config = make_config(tmp_path, name='fer2013', num_folds=10)
+  with pytest.raises(UserError, match='does not tell whom its images show'):
+    data.num_folds(config)
+  config.fold_by = 'frame'
+  assert data.num_folds(config) == 10
+  dealt = data.load_dataset(config, ['train', 'validation', 'test'])
+  images = np.concatenate([split.images for split in dealt.splits.values()])
+  index = np.concatenate([split.index for split in dealt.splits.values()])
+  np.testing.assert_array_equal(images, splits['train'].images[index])
+  assert sorted(index) == list(range(70))
+  # Of another data set than that of the training, the splits are its own.
+  foreign = data.load_dataset(config, ['test'], foreign=True)
+  assert len(foreign.splits['test']) == 14
+
+
+def test_copies_are_left_out_and_classes_balanced_for_training(tmp_path):
+  train, test = make_split(40), make_split(12)
+  train.images[[3, 20]] = test.images[[1, 5]]
+  splits = {'train': train, 'validation': make_split(7), 'test': test}
+  prepare(tmp_path, 'fer2013', splits)
+  config = make_config(tmp_path, name='fer2013')
+  assert len(training.load(config).splits['train']) == 40
+  config.exclude_duplicates = True
+  loaded = training.load(config)
+  assert tuple(loaded.splits) == ('train', 'validation')
+  kept = [i for i in range(40) if i not in (3, 20)]
+  assert loaded.splits['train'].index.tolist() == kept
+  assert '2 images that also stand in' in loaded.notes[-1]
+  config.balance = 'oversample'
+  balanced = training.load(config)
+  assert set(balanced.splits['train'].counts(7)) == {6}
+  assert len(balanced.splits['validation']) == 7
+  assert 'repeated' in balanced.notes[-1]
+
+
+def test_classes_are_selected(tmp_path):
+  prepare(tmp_path, 'fer2013', {'train': make_split(40)})
+  config = make_config(tmp_path, name='fer2013', drop_classes=('disgust',))
+  dataset = data.load_dataset(config, ['train'])
+  assert 'disgust' not in dataset.class_names
+  assert len(dataset.splits['train']) == 34
 
 
 def test_synthetic_faces_need_no_files():
@@ -185,7 +257,7 @@ def test_an_unknown_name_is_one_line(tmp_path, name):
     data.load_dataset(config, ['train'])
   message = str(error.value)
   assert message.startswith(f'config.data.name is {name!r}; the data sets are')
-  assert 'synthetic, fer2013, ckplus, mnist, and any that' in message
+  assert 'synthetic, fer2013, ferplus, ckplus, mnist, and any that' in message
   assert f'nothing in {tmp_path}/{name}' in message
   assert '\n' not in message
 
@@ -208,7 +280,7 @@ def test_what_is_not_prepared_is_explained(tmp_path, name):
 @pytest.mark.parametrize(
   ('fields', 'words'),
   [
-    ({'name': 'fer2031'}, 'synthetic, fer2013, ckplus, mnist'),
+    ({'name': 'fer2031'}, 'synthetic, fer2013, ferplus, ckplus, mnist'),
     ({'name': 'ckplus', 'fold': 10}, 'config.data.fold is 10'),
     ({'name': 'ckplus', 'fold': -1}, 'config.data.fold is -1'),
     ({'seed': -1}, 'config.data.seed is -1'),

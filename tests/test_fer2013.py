@@ -126,6 +126,42 @@ def test_folders(tmp_path):
   assert len(result.skipped) == 2
 
 
+@pytest.mark.parametrize(
+  'names',
+  [
+    [
+      *('anger', 'disgusted', 'fearful', 'happiness', 'sadness'),
+      *('surprised', 'neutrality'),
+    ],
+    ['Angry', 'DISGUST', 'Fear', ' Happy', 'Sad_', 'Surprise', 'Neutral'],
+  ],
+)
+def test_folders_may_spell_the_classes_in_any_way(tmp_path, names):
+  make_folders(tmp_path)
+  for folder in [*tmp_path.glob('*/*')]:
+    position = fer2013.CLASS_NAMES.index(folder.name)
+    folder.rename(folder.with_name(names[position]))
+  assert_is_everything(read(tmp_path).dataset)
+
+
+def make_own_split(root):
+  """Draws folders as those of jonathanoheix: images/train/angry/1.jpg."""
+  for number, part in enumerate(('train', 'train', 'validation')):
+    folder = root / 'images' / part / 'angry'
+    folder.mkdir(parents=True, exist_ok=True)
+    PIL.Image.new('L', (48, 48)).save(folder / f'{number}.jpg')
+
+
+def test_a_split_of_its_own_is_sent_to_folders(tmp_path):
+  make_own_split(tmp_path)
+  for source in (tmp_path, tmp_path / 'images'):
+    with pytest.raises(UserError, match=r'--dataset=folders .* not PublicT'):
+      read(source)
+  (tmp_path / 'images' / 'validation').rename(tmp_path / 'images' / 'test')
+  with pytest.raises(UserError, match=r'--dataset=folders .* not PublicT'):
+    read(tmp_path / 'images')
+
+
 def test_a_number_stands_for_one_image(tmp_path):
   make_folders(tmp_path)
   image = tmp_path / 'train' / 'angry' / 'Training_0.png'
@@ -216,8 +252,8 @@ def test_other_sources_are_refused(tmp_path):
   PIL.Image.new('L', (48, 48)).save(folder / '1.jpg')
   with pytest.raises(UserError, match='cannot be told from other names'):
     read(tmp_path)
-  folder.rename(folder.with_name('happiness'))
-  with pytest.raises(UserError, match='happiness: not a class folder'):
+  folder.rename(folder.with_name('contempt'))
+  with pytest.raises(UserError, match='contempt: not a class folder'):
     read(tmp_path)
 
 

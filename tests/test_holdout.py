@@ -34,6 +34,16 @@ def test_a_tenth_of_each_class_is_drawn_by_seed():
   assert other.index.tolist() != drawn.index.tolist()
 
 
+def test_several_tenths_share_nothing():
+  split = make_split(COUNTS)
+  rest, *drawn = holdout.draw(split, seed=3, source='here', num_parts=2)
+  assert [part.counts(5).tolist() for part in drawn] == [[4, 0, 4, 0, 3]] * 2
+  together = np.concatenate([part.index for part in (rest, *drawn)])
+  np.testing.assert_array_equal(np.sort(together), split.index)
+  _, first = holdout.draw(split, seed=3, source='here')
+  np.testing.assert_array_equal(first.index, drawn[0].index)
+
+
 def test_too_few_examples_are_refused():
   with pytest.raises(UserError, match='here: too few rows to draw'):
     holdout.draw(make_split([4, 4]), seed=0, source='here')
@@ -54,3 +64,16 @@ def test_what_was_read_says_what_was_drawn():
     'test': [2] * 5,
   }
   assert raw.dataset.splits['test'] is splits['test']
+
+
+def test_two_splits_may_be_drawn_of_what_has_no_published_counts():
+  dataset = Dataset(
+    'letters', tuple('abcde'), {'train': make_split(COUNTS)}, ''
+  )
+  missing = dict.fromkeys(['validation', 'test'], 'never made')
+  raw = holdout.hold_out(
+    Raw(dataset, {}, missing, ()), 0, 'drawn', ('validation', 'test')
+  )
+  assert [len(split) for split in raw.dataset.splits.values()] == [88, 11, 11]
+  assert tuple(raw.dataset.splits) == ('train', 'validation', 'test')
+  assert (raw.missing, raw.published) == ({}, {})

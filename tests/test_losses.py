@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 from sklearn.utils import class_weight
 
 from ferjax import losses
@@ -55,6 +55,49 @@ def test_large_logits_stay_finite():
   logits = np.array([[1e4, 0.0, -1e4]], np.float32)
   target = np.array([[0.0, 0.0, 1.0]], np.float32)
   np.testing.assert_allclose(losses.cross_entropy(logits, target), [2e4])
+
+
+def test_any_label_is_as_good_as_the_likeliest_of_them(logits, targets):
+  targets = np.where(targets > 0.3, targets, 0)
+  targets[0] = [0, 1, 0]
+  logits[1] = [9, -3, -5]  # where the others may win, at 0.001
+  targets[1] = [0, 0.5, 0.5]
+  probabilities = special.softmax(logits.astype(float), -1)
+  factors = np.where(targets > 0, 1, 0.001)
+  expected = -np.log((factors * probabilities).max(-1))
+  loss = losses.make_loss('multi_target')
+  computed = loss(logits, targets)
+  assert computed.dtype == np.float32
+  np.testing.assert_allclose(computed, expected, rtol=1e-5)
+  np.testing.assert_allclose(computed[1], -np.log(0.001), rtol=1e-4)
+  assert loss(jnp.asarray(logits, jnp.bfloat16), targets).dtype == np.float32
+  # Only the likeliest label pulls: softmax minus its one-hot.
+  gradient = jax.grad(lambda x: loss(x, targets).sum())(logits)
+  one_hot = np.eye(3)[(factors * probabilities).argmax(-1)]
+  np.testing.assert_allclose(gradient, probabilities - one_hot, atol=1e-6)
+
+
+@pytest.mark.parametrize('mode', ['majority', 'probability', 'cross_entropy'])
+def test_other_modes_have_the_cross_entropy(mode):
+  assert losses.make_loss(mode) is losses.cross_entropy
+
+
+def test_smoothing_soft_targets_keeps_their_sum(targets):
+  computed = losses.smooth(targets, 0.1)
+  np.testing.assert_allclose(computed, 0.9 * targets + 0.1 / 3, rtol=1e-6)
+  assert computed.dtype == np.float32
+
+
+def test_labels_are_drawn_as_often_as_the_targets_say():
+  target = np.array([[0.5, 0, 0.3, 0.2], [0, 1, 0, 0]], np.float32)
+  keys = jax.random.split(jax.random.key(0), 8000)
+  labels = jax.jit(losses.draw_labels)(keys, np.repeat(target, 4000, axis=0))
+  assert labels.dtype == np.int32
+  counts = [np.bincount(half, minlength=4) for half in np.split(labels, 2)]
+  np.testing.assert_array_equal(counts[1], [0, 4000, 0, 0])
+  assert counts[0][1] == 0
+  p_value = stats.chisquare(counts[0][[0, 2, 3]], [2000, 1200, 800]).pvalue
+  assert p_value > 0.001
 
 
 def test_weighted_loss_of_an_uneven_batch(logits, targets):

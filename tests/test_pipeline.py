@@ -1,5 +1,7 @@
 """The order of the examples: every one, once an epoch, wherever it is read."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -73,6 +75,20 @@ def test_host_and_device_placement_see_the_same_images(split):
     np.testing.assert_array_equal(a['label'], split.labels[b['index']])
     assert set(b) == {'index', 'mask'}
     assert a['mask'].all()
+
+
+def test_soft_targets_travel_with_the_labels(split):
+  targets = np.random.default_rng(1).dirichlet(np.ones(7), 37)
+  split = dataclasses.replace(split, targets=targets.astype(np.float32))
+  calls = pipeline.plan_calls(0, 6, 2, [])
+  for batch in pipeline.train_batches(split, calls, 8, 0, 'host'):
+    np.testing.assert_array_equal(
+      batch['target'], split.targets[batch['index']]
+    )
+  table = pipeline.table(split, 'device')
+  assert set(table) == {'image', 'label', 'target'}
+  np.testing.assert_array_equal(table['target'], split.targets)
+  assert pipeline.table(split, 'host') == ()
 
 
 def test_reading_goes_on_where_it_stopped(split):

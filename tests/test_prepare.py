@@ -2,17 +2,22 @@ import pathlib
 import subprocess
 import sys
 import time
+import types
 
 from absl import flags
 from absl.testing import flagsaver
 import numpy as np
 import pytest
+from test_folders import SEVEN
+from test_folders import make as make_folders
 from test_mnist import write_files
 
 from ferjax import data, prepare
 from ferjax.config import default_config
 from ferjax.data import fer2013, mnist
 from ferjax.errors import UserError
+
+SHARED = pathlib.Path(__file__).parents[2] / 'shared'
 
 
 def write_csv(path, num_rows=30, bad_rows=0):
@@ -84,6 +89,74 @@ def test_mnist(tmp_path, capsys, monkeypatch):
   assert note in dataset.notes[0]
 
 
+def test_folders_and_their_flags(tmp_path, capsys):
+  source = tmp_path / 'faces'
+  make_folders(source, ('Happiness', '[bold]', 'SAD'), 10, mode='RGB')
+  values = {'dataset': 'folders', 'color': 'gray', 'seed': 4}
+  run(tmp_path, source, image_size=24, name='my_faces', **values)
+  output = capsys.readouterr().out
+  dataset = load(tmp_path, 'my_faces')
+  assert dataset.class_names == ('happy', 'sad', '[bold]')
+  assert dataset.image_shape == (24, 24, 1)
+  assert [len(split) for split in dataset.splits.values()] == [24, 3]
+  table = rows_of_table(output)
+  assert ['class', 'train', 'validation', 'test'] in table
+  assert ['[bold]', '8', '1', '1'] in table
+  assert ['all', '24', '3', '3'] in table
+  assert f'class folders from {source}\n' in output  # no published counts
+  assert 'note: of 30 images: made grey 30, shrunk 30' in output
+  assert 'drawn with seed 4' in output
+  assert f'written to {tmp_path}/data/my_faces/' in output
+  run(tmp_path, source, dataset='folders')
+  assert load(tmp_path, 'folders').image_shape == (48, 48, 3)
+
+
+def test_ferplus_and_its_votes(tmp_path, capsys):
+  votes = ['Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust']
+  votes[0] += ',fear,contempt,unknown,NF'
+  for i in range(30):
+    usage = 'PublicTest' if i % 3 == 2 else 'Training'
+    votes.append(f'{usage},fer{i:07}.png,9,0,0,0,1,0,0,0,0,0')
+  (tmp_path / 'fer2013new.csv').write_text('\n'.join(votes))
+  source = write_csv(tmp_path / 'fer2013.csv')
+  values = {'dataset': 'ferplus', 'votes': str(tmp_path / 'fer2013new.csv')}
+  run(tmp_path, source, **values)
+  output = capsys.readouterr().out
+  assert ['all', '20', '(-28,689)', '10', '(-3,579)'] in rows_of_table(output)
+  assert 'majority 20 train, 10 validation' in output
+  dataset = load(tmp_path, 'ferplus')
+  assert (dataset.splits['train'].labels == 6).all()  # all voted for neutral
+
+
+def test_ckplus_and_its_flags(tmp_path, capsys):
+  source = tmp_path / 'CK+48'
+  make_folders(source, ('anger', 'sadness'), name='S{:03}_001_00000008.png')
+  run(tmp_path, source, dataset='ckplus', image_size=32)
+  assert 'CK+48 from' in capsys.readouterr().out
+  with pytest.raises(UserError, match='already prepared; --overwrite'):
+    run(tmp_path, source, dataset='ckplus')
+  with pytest.raises(UserError, match='--crop=middle: must be one of'):
+    run(tmp_path, source, dataset='ckplus', crop='middle', name='other')
+  info = tmp_path / 'data' / 'ckplus' / '1.0.0' / 'features.json'
+  assert info.read_text().count('"32"') == 2
+
+
+def test_what_kaggle_holds_is_fetched(tmp_path, capsys, monkeypatch):
+  cache = tmp_path / 'cache'
+  for top, usage in (('train', 'Training'), ('test', 'PublicTest')):
+    make_folders(cache / top, SEVEN, 2, name=usage + '_{}.png')
+  handles = []
+  module = types.ModuleType('kagglehub')
+  module.dataset_download = lambda h: handles.append(h) or str(cache)
+  monkeypatch.setitem(sys.modules, 'kagglehub', module)
+  run(tmp_path, 'kaggle')
+  assert handles == ['msambare/fer2013']
+  assert f'FER2013 from {cache}:' in capsys.readouterr().out
+  assert load(tmp_path).image_shape == (48, 48, 1)
+  with pytest.raises(UserError, match='fetches fer2013 and ckplus, not mnist'):
+    run(tmp_path, 'kaggle', dataset='mnist')
+
+
 def test_bad_rows_are_counted_and_listed(tmp_path, capsys):
   source = write_csv(tmp_path / 'fer2013.csv', bad_rows=23)
   with pytest.raises(UserError, match=r'fer2013\.csv, line 32: emotion'):
@@ -114,13 +187,27 @@ def test_nothing_is_read_for_a_target_that_is_there(tmp_path):
   [
     (
       {'dataset': 'fer'},
-      '--dataset=fer: must be one of fer2013, ckplus, mnist',
+      '--dataset=fer: must be one of fer2013, ferplus, ckplus, folders, mn',
     ),
     ({'dataset': None}, '--dataset=: must be one of'),
     ({'source': ''}, '--source=PATH is missing'),
     ({'source': '~nobody-at-all/data'}, '~nobody-at-all/data: no such file'),
     ({'source': 'x' * 300}, 'cannot read x.*: File name too long'),
     ({'data_dir': '/dev/null/data'}, 'cannot make /dev/null'),
+    (
+      {'crop': 'none'},
+      '--crop: is for --dataset=ckplus, not for fer2013',
+    ),
+    ({'neutral': False}, '--neutral: is for --dataset=ckplus, not for fer2'),
+    ({'votes': 'x'}, '--votes: is for --dataset=ferplus, not'),
+    ({'color': 'rgb'}, '--color: is for --dataset=folders, not'),
+    ({'image_size': 48}, '--image_size: is for --dataset=ckplus and folders'),
+    ({'dataset': 'ckplus', 'seed': 0}, '--seed: is for .* not for ckplus'),
+    ({'dataset': 'ferplus'}, '--votes=FILE is missing: fer2013new'),
+    ({'name': 'mnist'}, '--name=mnist: is the name of another data set'),
+    ({'name': 'synthetic'}, '--name=synthetic: is the name of another'),
+    ({'name': 'My-Faces'}, '--name=My-Faces: must be of the letters a-z'),
+    ({'name': '../faces'}, '--name=../faces: must be of the letters a-z'),
   ],
 )
 def test_wrong_flags_are_named(tmp_path, values, words):
@@ -188,3 +275,22 @@ def test_help_is_quick_and_names_the_flags():
   imported = {line.split('|')[-1].strip() for line in lines}
   assert 'ferjax.cli' in imported
   assert not {'jax', 'rich', 'tensorflow_datasets'} & imported
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_the_real_folders_have_the_published_counts(tmp_path, capsys):
+  tool = SHARED / 'tools' / 'make_fer2013.py'
+  out = tmp_path / 'folders'
+  command = [sys.executable, tool, '--layout=folders', f'--out={out}']
+  subprocess.run(command, check=True)
+  run(tmp_path, out)
+  output = capsys.readouterr().out
+  table = rows_of_table(output)
+  for name, *counts in zip(
+    fer2013.CLASS_NAMES, *fer2013.PUBLISHED.values(), strict=True
+  ):
+    assert [name, *(f'{n:,}' for n in counts[:2])] in table
+  assert ['all', '28,709', '3,589'] in table
+  assert f'FER2013 from {out}' in output
+  assert ': the counts are the published ones' in output

@@ -115,3 +115,43 @@ def test_only_class_folders_lie_among_class_folders(tmp_path):
   (tmp_path / 'angst').mkdir()
   with pytest.raises(UserError, match='angst: not a class folder'):
     raw.class_folders(tmp_path, ['happy'], raw.BadRows(skip=True))
+
+
+def test_class_folders_may_spell_a_class_in_any_way(tmp_path):
+  for name in ('Happiness', 'SAD', '__MACOSX'):
+    (tmp_path / name).mkdir()
+  listed = raw.class_folders(tmp_path, ['happy', 'sadness'], raw.BadRows())
+  assert [name for name, _ in listed] == ['happy', 'sadness']
+  (tmp_path / 'Very proud').mkdir()
+  listed = raw.class_folders(tmp_path, (), raw.BadRows())
+  assert [name for name, _ in listed] == ['happy', 'sad', 'very_proud']
+  (tmp_path / 'happy').mkdir()
+  with pytest.raises(UserError, match='happy: means the class happy, as'):
+    raw.class_folders(tmp_path, (), raw.BadRows())
+
+
+@pytest.mark.parametrize('name', ['--', 'a\udcffb'])
+def test_some_folders_name_no_class(tmp_path, name):
+  (tmp_path / name).mkdir()
+  with pytest.raises(UserError, match='not a name for a class') as error:
+    raw.class_folders(tmp_path, (), raw.BadRows())
+  str(error.value).encode()
+
+
+def test_bad_rows_can_be_stored_whatever_the_files_name():
+  bad_rows = raw.BadRows(skip=True)
+  bad_rows.add('a\udcffb.png', raw.BadRow('odd'))
+  assert bad_rows.skipped == ['a\\udcffb.png: odd']
+
+
+@pytest.mark.parametrize(
+  ('shape', 'stored'),
+  [((2304,), (48, 48, 1)), ((5, 6), (5, 6, 1)), ((5, 6, 3), (5, 6, 3))],
+)
+def test_a_split_has_channels_whatever_it_is_made_of(shape, stored):
+  images = [np.full(shape, value) for value in (3, 250)]
+  split = raw.make_split(images, [1, 0], [7, 9])
+  assert split.images.shape == (2, *stored)
+  assert split.images.dtype == np.uint8
+  np.testing.assert_array_equal(split.images[:, 0, 0, 0], [3, 250])
+  assert (split.labels.dtype, split.index.dtype) == (np.int32, np.int64)

@@ -105,6 +105,7 @@ def test_every_form_of_images_is_read_exactly(tmp_path, images, codec):
   assert prepared.class_names == ('cat', 'dog', 'emu')
   assert prepared.image_shape == images.shape[1:]
   assert (prepared.is_own, prepared.notes, prepared.missing) == (False, (), {})
+  assert prepared.columns == ()
   assert prepared.source == f'pets/3.0.1 of tensorflow-datasets from {path}'
   split, _ = prepared.read('train')
   assert (split.images.dtype, split.labels.dtype) == (np.uint8, np.int32)

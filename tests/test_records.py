@@ -43,6 +43,7 @@ def make_raw(seed=0, num_examples=30):
     name: {
       'subject': np.array([f'S{i:03}' for i in range(num_examples)]),
       'frame': np.arange(num_examples) * 7,
+      'votes': rng.integers(-5, 1 << 40, (num_examples, 10)),
     }
     for name in splits
   }
@@ -71,12 +72,14 @@ def test_what_is_written_is_read_back(tmp_path, monkeypatch, capfd):
   assert prepared.notes == ('a note',)
   assert prepared.missing == {'test': 'never made'}
   for name, split in raw.dataset.splits.items():
-    result, columns = prepared.read(name, ('subject', 'frame'))
+    result, columns = prepared.read(name, raw.columns[name])
+    assert prepared.columns == ('frame', 'subject', 'votes')
     assert result.content_hash() == split.content_hash()
     np.testing.assert_array_equal(result.index, split.index)
     for column, values in raw.columns[name].items():
       np.testing.assert_array_equal(columns[column], values)
       assert columns[column].dtype.kind == values.dtype.kind
+      assert columns[column].dtype.itemsize == values.dtype.itemsize
   metadata = json.loads((prepared.path / 'metadata.json').read_text())
   assert metadata['skipped'] == ['line 3: odd']
   assert capfd.readouterr() == ('', '')

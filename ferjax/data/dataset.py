@@ -30,28 +30,37 @@ class Split:
     images: uint8 `[n, height, width, channels]`.
     labels: int32 `[n]`, positions in `Dataset.class_names`.
     index: int64 `[n]`, each example's row in its source.
+    targets: soft labels, float32 `[n, classes]` with rows that sum to 1; None
+      where the labels say it all.
   """
 
   images: np.ndarray
   labels: np.ndarray
   index: np.ndarray
+  targets: np.ndarray | None = None
 
   def __len__(self) -> int:
     return len(self.labels)
 
   def take(self, rows: np.ndarray) -> 'Split':
     """Returns the examples at `rows`: positions, or bool `[n]`."""
-    return Split(self.images[rows], self.labels[rows], self.index[rows])
+    targets = None if self.targets is None else self.targets[rows]
+    return Split(
+      self.images[rows], self.labels[rows], self.index[rows], targets
+    )
 
   def counts(self, num_classes: int) -> np.ndarray:
     """Returns the number of examples of each class, int `[num_classes]`."""
     return np.bincount(self.labels, minlength=num_classes)
 
   def content_hash(self) -> str:
-    """Returns 32 hex digits of the images, labels and their order."""
+    """Returns 32 hex digits of images, labels, targets and their order."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr(self.images.shape).encode())
-    for array in (self.images, self.labels.astype('<i4')):
+    arrays = [self.images, self.labels.astype('<i4')]
+    if self.targets is not None:  # without them, as ever
+      arrays.append(self.targets.astype('<f4'))
+    for array in arrays:
       digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 

@@ -35,9 +35,16 @@ _FOLDERS = {'train': ('Training',), 'test': ('PublicTest', 'PrivateTest')}
 
 _COLUMNS = ['Usage', 'emotion', 'pixels'], ['emotion', 'pixels']
 
+_OWN_SPLIT = (
+  '--dataset=folders reads class folders with a split of their own, such as'
+  ' images/train and images/validation, which is not PublicTest'
+)
+
 # The challenge's archive holds the last two side by side: the first has all.
 _FILES = ('fer2013.csv', 'icml_face_data.csv', 'train.csv')
-_IMAGE_NAME = re.compile(rf'({"|".join(USAGES)})_(\d+)\.(?i:jpe?g|png)')
+
+# Of the folders' images: the usage and a number.
+IMAGE_NAME = re.compile(rf'({"|".join(USAGES)})_(\d+)\.(?i:jpe?g|png)')
 
 
 def read(
@@ -50,7 +57,8 @@ def read(
 
   Args:
     source: `fer2013.csv`, `icml_face_data.csv` or `train.csv`, the folder that
-      holds one of them, or the folder that holds `train/` and `test/`.
+      holds one of them, or the folder that holds `train/` and `test/`, with
+      class folders of any spelling in them.
     bad_rows: told of every row that cannot be taken.
     progress: told how much is done.
     seed: draws the validation split where the file names none (`train.csv`).
@@ -76,16 +84,22 @@ def read(
   return _read_csv(source, bad_rows, progress, seed)
 
 
-def _split_line(line: str) -> list[str]:
+def split_line(line: str) -> list[str]:
+  """Returns the fields of a line of a csv file, without blanks and quotes."""
   # No field holds a comma or a line's end, so a quote can hide neither: one
   # line is one row, whatever is wrong with it, and row numbers stay true.
   return [field.strip().strip('"') for field in line.split(',')]
 
 
-def _read_header(path: pathlib.Path, line: str) -> list[str]:
+def read_header(path: pathlib.Path, line: str) -> list[str]:
+  """Returns the columns that the first line names, in its order.
+
+  Raises:
+    UserError: if they are not those of a csv form of FER2013.
+  """
   if not line:
     raise UserError(f'{path}: the file is empty')
-  header = _split_line(line)
+  header = split_line(line)
   if header == ['pixels']:
     raise UserError(f'{path}: without labels (no column emotion), of no use')
   # Of a misspelt Usage, every row would silently be for training.
@@ -98,7 +112,7 @@ def _read_header(path: pathlib.Path, line: str) -> list[str]:
 
 
 def _parse_row(header: Sequence[str], line: str) -> tuple[str, int, np.ndarray]:
-  fields = _split_line(line)
+  fields = split_line(line)
   if len(fields) != len(header):
     raise raw.BadRow(f'{len(fields)} instead of {len(header)} columns')
   row = dict(zip(header, fields, strict=True))
@@ -116,7 +130,7 @@ def _read_csv(
   examples = {usage: [] for usage in USAGES}
   num_rows, num_bytes = 0, path.stat().st_size
   with path.open(encoding='utf-8-sig', errors='replace') as file:
-    header = _read_header(path, file.readline())
+    header = read_header(path, file.readline())
     for number, line in enumerate(file, 2):
       if line.isspace():
         continue
@@ -167,6 +181,7 @@ def _named_images(
     raise UserError(
       f'{source}: holds neither {", ".join(_FILES)} nor just the folders'
       f' {" and ".join(_FOLDERS)}; its folders: {", ".join(tops) or "none"}'
+      f' ({_OWN_SPLIT})'
     )
   files = [
     (usages, CLASS_NAMES.index(name), path)
@@ -174,12 +189,13 @@ def _named_images(
     for name, paths in raw.class_folders(source / top, CLASS_NAMES, bad_rows)
     for path in paths
   ]
-  matches = [_IMAGE_NAME.fullmatch(path.name) for _, _, path in files]
+  matches = [IMAGE_NAME.fullmatch(path.name) for _, _, path in files]
   if not any(matches):
     raise UserError(
       f'{source}: its images are not named by their split'
       ' (train/CLASS/Training_1.jpg, test/CLASS/PublicTest_1.jpg);'
       " FER2013's splits cannot be told from other names"
+      f' ({_OWN_SPLIT})'
     )
   found = {usage: {} for usage in USAGES}
   for (usages, label, path), match in zip(files, matches, strict=True):

@@ -1,6 +1,6 @@
-"""A tenth of the training examples, where a source has no validation split."""
+"""Tenths of the training examples, for splits that a source does not have."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import dataclasses
 
 import numpy as np
@@ -10,28 +10,33 @@ from ferjax.data.raw import Raw
 from ferjax.errors import UserError
 
 
-def draw(split: Split, seed: int, source: str) -> tuple[Split, Split]:
-  """Parts a split into the rest and a tenth of each class.
+def draw(
+  split: Split, seed: int, source: str, num_parts: int = 1
+) -> tuple[Split, ...]:
+  """Parts a split into the rest and tenths of each class.
 
   Args:
     split: the training examples.
     seed: of the draw.
     source: where they come from, for people.
+    num_parts: how many tenths to draw.
 
   Returns:
-    The rest and the tenth, both in the order of `split`.
+    The rest and the tenths, all in the order of `split`.
 
   Raises:
     UserError: if no class has the five examples that make a tenth of one.
   """
   rng = np.random.default_rng(seed)
-  drawn = np.zeros(len(split), bool)
+  parts = np.zeros(len(split), int)  # 0 is the rest
   for label in np.unique(split.labels):
     own = rng.permutation(np.flatnonzero(split.labels == label))
-    drawn[own[: _tenth(len(own))]] = True
-  if not drawn.any():
+    tenth = _tenth(len(own))
+    for part in range(num_parts):
+      parts[own[part * tenth : (part + 1) * tenth]] = part + 1
+  if not parts.any():
     raise UserError(f'{source}: too few rows to draw a validation split from')
-  return split.take(~drawn), split.take(drawn)
+  return tuple(split.take(parts == part) for part in range(num_parts + 1))
 
 
 def note(name: str, seed: int) -> str:
@@ -42,39 +47,52 @@ def note(name: str, seed: int) -> str:
   )
 
 
-def hold_out(raw: Raw, seed: int, note: str) -> Raw:
-  """Returns `raw` with a validation split, and what is said of it.
+def hold_out(
+  raw: Raw, seed: int, note: str, names: Sequence[str] = ('validation',)
+) -> Raw:
+  """Returns `raw` with further splits, and what is said of them.
 
   Args:
-    raw: has a train and no validation split.
+    raw: has a train split, and none of `names`.
     seed: of the draw.
     note: what every output has to say about it.
+    names: the splits to draw from train, a tenth of each class for each.
 
   Raises:
     UserError: see `draw`.
   """
   dataset = raw.dataset
-  train, validation = draw(dataset.splits['train'], seed, dataset.source)
+  train, *drawn = draw(
+    dataset.splits['train'], seed, dataset.source, len(names)
+  )
   others = {k: v for k, v in dataset.splits.items() if k != 'train'}
+  drawn = dict(zip(names, drawn, strict=True))
   return dataclasses.replace(
     raw,
     dataset=dataclasses.replace(
       dataset,
-      splits={'train': train, 'validation': validation, **others},
+      splits={'train': train, **drawn, **others},
       notes=(*dataset.notes, note),
     ),
-    published=_published(raw, others),
-    missing={k: v for k, v in raw.missing.items() if k != 'validation'},
+    published=_published(raw, names, others),
+    missing={k: v for k, v in raw.missing.items() if k not in names},
   )
 
 
-def _published(raw: Raw, others: Sequence[str]) -> dict[str, Sequence[int]]:
+def _published(
+  raw: Raw, names: Sequence[str], others: Iterable[str]
+) -> dict[str, Sequence[int]]:
   """Returns the counts that the published ones become."""
+  if not raw.published:
+    return {}
   counts = raw.published['train']
   tenths = [_tenth(count) for count in counts]
   return {
-    'train': [n - tenth for n, tenth in zip(counts, tenths, strict=True)],
-    'validation': tenths,
+    'train': [
+      count - len(names) * tenth
+      for count, tenth in zip(counts, tenths, strict=True)
+    ],
+    **dict.fromkeys(names, tenths),
     **{name: raw.published[name] for name in others},
   }
 

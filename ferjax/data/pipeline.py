@@ -119,15 +119,19 @@ def gather(split: Split, placement: str, rows: np.ndarray) -> HostBatch:
   batch = {'index': rows.astype(np.int32), 'mask': rows >= 0}
   if placement == 'host':
     rows = np.maximum(rows, 0)
-    batch |= {'image': split.images[rows], 'label': split.labels[rows]}
+    batch |= {name: values[rows] for name, values in _values(split).items()}
   return batch
 
 
 def table(split: Split, placement: str) -> Any:
-  """Returns what lives on the devices: images and labels, or nothing."""
-  if placement == 'host':
-    return ()
-  return parallel.replicate({'image': split.images, 'label': split.labels})
+  """Returns what lives on the devices: everything of a split, or nothing."""
+  return () if placement == 'host' else parallel.replicate(_values(split))
+
+
+def _values(split: Split) -> HostBatch:
+  """Returns what a step takes of the examples, by its name in a batch."""
+  values = {'image': split.images, 'label': split.labels}
+  return values if split.targets is None else values | {'target': split.targets}
 
 
 def validate(config: config_dict.ConfigDict) -> None:

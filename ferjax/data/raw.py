@@ -11,9 +11,12 @@ import numpy as np
 import PIL.Image
 
 from ferjax.data.dataset import Dataset, Split
+from ferjax.data.spellings import canonical
 from ferjax.errors import UserError
 
 SIDE = 48  # pixels, of every image of FER2013 and CK+48
+
+_RESIDUE = '__MACOSX'  # what macOS adds to archives
 
 # Takes the part that is done, 0 to 1.
 Progress = Callable[[float], None]
@@ -44,9 +47,11 @@ class BadRows:
     Raises:
       UserError: unless bad rows are to be skipped.
     """
+    # A file's name need not be text; what is stored must be.
+    line = f'{where}: {reason}'.encode(errors='backslashreplace').decode()
     if not self._skip:
-      raise UserError(f'{where}: {reason} (--skip_bad_rows leaves it out)')
-    self.skipped.append(f'{where}: {reason}')
+      raise UserError(f'{line} (--skip_bad_rows leaves it out)')
+    self.skipped.append(line)
 
   def notes(self) -> tuple[str, ...]:
     """Returns what every output has to say of it, often nothing."""
@@ -60,10 +65,12 @@ class Raw:
 
   Attributes:
     dataset: every split that the files hold.
-    published: the published count of each class, by split.
+    published: the published count of each class, by split; empty where none
+      are published.
     missing: why a usual split is not there, by split.
     skipped: the bad rows that were left out.
-    columns: further values of every example, `[n]`, by split and name.
+    columns: further values of every example by split and name: text `[n]`, or
+      whole numbers `[n]` or `[n, k]`.
   """
 
   dataset: Dataset
@@ -78,9 +85,21 @@ class Raw:
 def make_split(
   images: Sequence[np.ndarray], labels: Iterable[int], index: Iterable[int]
 ) -> Split:
-  """Returns the split of these examples; images are `[48, 48]` or flat."""
+  """Returns the split of these examples.
+
+  Args:
+    images: in 0..255, all of one shape: `[height, width]` if grey,
+      `[height, width, 3]`, or the `[48 * 48]` of a csv row.
+    labels: positions in the data set's class names, `[n]`.
+    index: each example's row in its source, `[n]`.
+  """
+  stacked = np.stack(images).astype(np.uint8)
+  if stacked.ndim == 2:
+    stacked = stacked.reshape(-1, SIDE, SIDE)
+  if stacked.ndim == 3:
+    stacked = stacked[..., None]
   return Split(
-    images=np.stack(images).astype(np.uint8).reshape(-1, SIDE, SIDE, 1),
+    images=stacked,
     labels=np.array(labels, np.int32),
     index=np.array(index, np.int64),
   )
@@ -140,34 +159,51 @@ def read_image(path: pathlib.Path) -> np.ndarray:
 
 
 def class_folders(
-  folder: pathlib.Path, spellings: Sequence[str], bad_rows: BadRows
+  folder: pathlib.Path, names: Sequence[str], bad_rows: BadRows
 ) -> list[tuple[str, list[pathlib.Path]]]:
   """Lists the files of each class folder; hidden files do not count.
 
   Args:
     folder: holds one folder for each class.
-    spellings: the class folders' names.
+    names: the classes, or nothing where any may come. A folder may spell its
+      class in another way: see spellings.py.
     bad_rows: told of files that lie beside the class folders.
 
   Returns:
-    The name of each class folder and its files, sorted by name.
+    The class of each folder, as `names` has it and else its canonical name,
+    and the folder's files, sorted by name.
 
   Raises:
-    UserError: if another folder lies among them.
+    UserError: if a folder is of no class, its name is no text, or two are of
+      the same class.
   """
-  result = []
+  known = {canonical(name): name for name in names}
+  result, first = [], {}
   for path in visible(folder):
-    if path.is_file():
+    name = canonical(path.name)
+    if not path.is_dir():
       bad_rows.add(str(path), BadRow('in no class folder'))
-    elif path.name not in spellings:
+    elif known and name not in known:
       raise UserError(
-        f'{path}: not a class folder; their names are {", ".join(spellings)}'
+        f'{path}: not a class folder; their names are {", ".join(names)}'
+      )
+    elif not (name and name.isprintable()):
+      raise UserError(f'{str(path)!r}: not a name for a class')
+    elif name in first:
+      raise UserError(
+        f'{path}: means the class {name}, as {first[name]} does; put their'
+        ' images into one folder'
       )
     else:
-      result.append((path.name, visible(path)))
+      first[name] = path
+      result.append((known.get(name, name), visible(path)))
   return result
 
 
 def visible(folder: pathlib.Path) -> list[pathlib.Path]:
   """Returns what lies in a folder, sorted; hidden files do not count."""
-  return sorted(p for p in folder.iterdir() if not p.name.startswith('.'))
+  return sorted(
+    path
+    for path in folder.iterdir()
+    if not path.name.startswith('.') and path.name != _RESIDUE
+  )

@@ -34,6 +34,7 @@ class Prepared:
     split_names: the splits that it has.
     class_names: the meaning of each label.
     image_shape: height, width and channels of every image.
+    columns: names of what else ferjax wrote of each example.
     source: where its examples came from, for people.
     notes: what every output has to say about it.
     missing: why a usual split is not there, by split.
@@ -67,6 +68,8 @@ class Prepared:
       )
     self.image_shape = _image_shape(path, features)
     self.class_names = tuple(features['label'].names)
+    own = features.keys() - records.EXAMPLE if self.is_own else ()
+    self.columns = tuple(sorted(own))
 
   def read(
     self, split_name: str, columns: Sequence[str] = ()
@@ -79,7 +82,7 @@ class Prepared:
 
     Returns:
       The split, in the order of the raw files where ferjax wrote it and
-      otherwise as stored, and each column `[n]`.
+      otherwise as stored, and each column `[n]` or `[n, k]`.
 
     Raises:
       UserError: if they cannot be read or are damaged, or if an example has

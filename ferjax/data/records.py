@@ -20,6 +20,8 @@ from ferjax.errors import UserError
 
 VERSION = '1.0.0'  # of the files' layout
 
+EXAMPLE = ('image', 'label', 'index')  # what every example has
+
 tfds.disable_progress_bar()
 
 
@@ -51,7 +53,9 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       for name, values in columns.items():
         is_text = values.dtype.kind == 'U'
         features[name] = (
-          tfds.features.Text() if is_text else tfds.features.Scalar(np.int64)
+          tfds.features.Text()
+          if is_text
+          else tfds.features.Tensor(shape=values.shape[1:], dtype=np.int64)
         )
     return tfds.core.DatasetInfo(
       builder=self,
