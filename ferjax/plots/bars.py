@@ -16,19 +16,12 @@ from ferjax.plots.canvas import (
   INK,
   LINE,
   QUIET,
-  TEST_COLOR,
-  TRAIN_COLOR,
-  VALIDATION_COLOR,
+  SPLIT_COLORS,
   save,
   shorten,
 )
 
 ROW = 0.5  # inches
-COLORS = {
-  'train': TRAIN_COLOR,
-  'validation': VALIDATION_COLOR,
-  'test': TEST_COLOR,
-}
 # Where each bar lies in its row, and how thick it is, in rows.
 BARS = {'validation': (-0.06, 0.42), 'test': (0.28, 0.16)}
 COLUMN = 56  # points that a column of figures takes
@@ -67,7 +60,9 @@ def plot_comparison(
     len(sizes), sharex=True, squeeze=False, height_ratios=sizes
   )
   figure.get_layout_engine().set(h_pad=0.12)
-  present = [s for s in COLORS if any(s in bar.accuracies for bar in runs)]
+  present = [
+    s for s in SPLIT_COLORS if any(s in bar.accuracies for bar in runs)
+  ]
   end = max(high for bar in runs for _, (_, high) in bar.accuracies.values())
   for axes, (title, bars) in zip(panels[:, 0], groups, strict=True):
     _prepare(axes, title, len(bars), min(1.0, math.ceil(10 * end + 0.3) / 10))
@@ -103,13 +98,13 @@ def _draw(axes: Axes, row: int, bar: Bar) -> None:
       accuracy, interval = bar.accuracies[split]
       place = row + shift
       # A tint, not transparency: the rules would shine through.
-      tint = (1 + np.array(to_rgb(COLORS[split]))) / 2
+      tint = (1 + np.array(to_rgb(SPLIT_COLORS[split]))) / 2
       axes.barh(place, accuracy, thickness, color=tint)
       axes.plot(interval, [place, place], color=INK, linewidth=1.3)
   if 'train' in bar.accuracies:
     accuracy, _ = bar.accuracies['train']
     ends = [row - 0.3, row + 0.36]
-    axes.plot([accuracy] * 2, ends, color=TRAIN_COLOR, linewidth=2)
+    axes.plot([accuracy] * 2, ends, color=SPLIT_COLORS['train'], linewidth=2)
 
 
 def _write_names(axes: Axes, row: int, bar: Bar) -> None:
@@ -130,7 +125,7 @@ def _write_splits(axes: Axes, present: Sequence[str]) -> None:
       (COLUMN * column + 8, 8),
       xycoords='axes fraction',
       size=9,
-      color=COLORS[split],
+      color=SPLIT_COLORS[split],
     )
 
 
@@ -156,7 +151,7 @@ def _write_figures(
       (COLUMN * column + 8, 0),
       va='center',
       size=9,
-      color=COLORS[split] if is_known else QUIET,
+      color=SPLIT_COLORS[split] if is_known else QUIET,
       weight='bold' if split == 'validation' else 'normal',
     )
 

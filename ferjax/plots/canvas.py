@@ -7,6 +7,21 @@ from matplotlib.figure import Figure
 
 # Stay apart for every colour vision (Okabe and Ito, 2008).
 TRAIN_COLOR, VALIDATION_COLOR, TEST_COLOR = '#0072B2', '#D55E00', '#009E73'
+SPLIT_COLORS = {
+  'train': TRAIN_COLOR,
+  'validation': VALIDATION_COLOR,
+  'test': TEST_COLOR,
+}
+# The same, but for yellow, which white swallows; a class has one everywhere.
+CLASS_COLORS = (
+  '#0072B2',
+  '#D55E00',
+  '#009E73',
+  '#CC79A7',
+  '#56B4E9',
+  '#E69F00',
+  '#000000',
+)
 INK, QUIET, LINE, FAINT = '#222222', '#666666', '#BBBBBB', '#E3E3E3'
 DPI = 180
 LONGEST_NAME = 24  # characters of a name that a figure shows
