@@ -25,6 +25,9 @@ def test_scores_equal_scikit_learn(num_classes):
   confusion = sklearn.metrics.confusion_matrix(
     labels, predictions, labels=names
   )
+  np.testing.assert_array_equal(
+    statistics.confusion_matrix(labels, predictions, num_classes), confusion
+  )
   scores = statistics.class_scores(confusion)
   expected = sklearn.metrics.precision_recall_fscore_support(
     labels, predictions, labels=names, zero_division=0
@@ -59,6 +62,53 @@ def test_no_examples():
   confusion = np.zeros((3, 3), int)
   assert math.isnan(statistics.macro_f1(confusion))
   assert not np.any(statistics.class_scores(confusion))
+
+
+def test_a_stack_of_matrices_is_scored_one_by_one():
+  stack = np.stack(
+    [statistics.confusion_matrix(*draw(seed, 5), 5) for seed in range(3)]
+    + [np.zeros((5, 5), int)]
+  )
+  for score in (statistics.macro_f1, statistics.balanced_accuracy):
+    alone = [float(score(confusion)) for confusion in stack]
+    np.testing.assert_array_equal(score(stack), alone)
+    assert math.isnan(alone[-1])
+  recall = statistics.class_scores(stack).recall
+  np.testing.assert_array_equal(
+    recall[1], statistics.class_scores(stack[1]).recall
+  )
+
+
+def test_balanced_accuracy_equals_scikit_learn():
+  labels, predictions = draw(0, 6)
+  predictions[predictions == 5] = 4  # scikit-learn warns of what is never true
+  confusion = statistics.confusion_matrix(labels, predictions, 6)
+  assert statistics.balanced_accuracy(confusion) == pytest.approx(
+    sklearn.metrics.balanced_accuracy_score(labels, predictions)
+  )
+
+
+@pytest.mark.parametrize('k', [1, 2, 5, 7])
+def test_top_k_equals_scikit_learn(k):
+  rng = np.random.default_rng(k)
+  probabilities = rng.dirichlet(np.ones(6), 300)
+  labels = rng.integers(6, size=300)
+  expected = 1.0
+  if k < 6:
+    expected = sklearn.metrics.top_k_accuracy_score(labels, probabilities, k=k)
+  assert statistics.top_k(probabilities, labels, k) == pytest.approx(expected)
+
+
+def test_top_k_takes_the_first_of_equal_classes():
+  probabilities = np.full((4, 4), 0.25)
+  shares = [statistics.top_k(probabilities, range(4), k) for k in range(1, 5)]
+  assert shares == [0.25, 0.5, 0.75, 1]
+  rng = np.random.default_rng(0)
+  coarse = rng.integers(3, size=(200, 4)) / 4
+  labels = rng.integers(4, size=200)
+  accuracy = np.mean(coarse.argmax(axis=1) == labels)
+  assert statistics.top_k(coarse, labels, 1) == accuracy
+  assert math.isnan(statistics.top_k(coarse[:0], labels[:0], 2))
 
 
 @pytest.mark.parametrize('confidence', [0.8, 0.95, 0.999])

@@ -2,7 +2,8 @@
 
 NumPy on the host, in float64; the sums that a step takes on the device are
 in metrics.py. A confusion matrix is int `[k, k]`: the true class on the rows,
-the predicted class on the columns.
+the predicted class on the columns. The scores of a stack `[..., k, k]` of
+them are those of each.
 """
 
 import math
@@ -13,11 +14,21 @@ import numpy as np
 
 
 class ClassScores(NamedTuple):
-  """Scores of each class, float64 `[k]` in [0, 1]; 0 where undefined."""
+  """Scores of each class, float64 `[..., k]` in [0, 1]; 0 where undefined."""
 
   precision: np.ndarray
   recall: np.ndarray
   f1: np.ndarray
+
+
+def confusion_matrix(
+  labels: np.ndarray, guesses: np.ndarray, num_classes: int
+) -> np.ndarray:
+  """Returns the confusion matrix of labels and guesses, int `[n]` each."""
+  cells = np.asarray(labels, np.int64) * num_classes + guesses
+  return np.bincount(cells, minlength=num_classes**2).reshape(
+    num_classes, num_classes
+  )
 
 
 def class_scores(confusion: np.ndarray) -> ClassScores:
@@ -27,8 +38,8 @@ def class_scores(confusion: np.ndarray) -> ClassScores:
   no recall: both are 0 here, as in scikit-learn with `zero_division=0`.
   """
   confusion = np.asarray(confusion)
-  hits = np.diagonal(confusion)
-  predicted, true = confusion.sum(axis=0), confusion.sum(axis=1)
+  hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+  predicted, true = confusion.sum(axis=-2), confusion.sum(axis=-1)
   return ClassScores(
     precision=_ratio(hits, predicted),
     recall=_ratio(hits, true),
@@ -36,7 +47,7 @@ def class_scores(confusion: np.ndarray) -> ClassScores:
   )
 
 
-def macro_f1(confusion: np.ndarray) -> float:
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
   """Returns the mean F1 over the classes that are true or predicted at all.
 
   As scikit-learn's `f1_score(average='macro')`: a class that occurs in neither
@@ -44,10 +55,40 @@ def macro_f1(confusion: np.ndarray) -> float:
   there are no examples.
   """
   confusion = np.asarray(confusion)
-  occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
-  if not occurs.any():
+  occurs = (confusion.sum(axis=-2) + confusion.sum(axis=-1)) > 0
+  return _mean(class_scores(confusion).f1, occurs)
+
+
+def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
+  """Returns the mean recall over the classes that have examples.
+
+  As scikit-learn's `balanced_accuracy_score`. NaN where there are none.
+  """
+  occurs = np.asarray(confusion).sum(axis=-1) > 0
+  return _mean(class_scores(confusion).recall, occurs)
+
+
+def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
+  """Returns the share of examples with their class among the k most probable.
+
+  Of equally probable classes the first comes first, as with argmax: the top 1
+  is the accuracy.
+
+  Args:
+    probabilities: float `[n, classes]`.
+    labels: int `[n]`.
+    k: 1 or more.
+
+  Returns:
+    In [0, 1]; NaN without examples.
+  """
+  if not len(labels):
     return math.nan
-  return float(class_scores(confusion).f1[occurs].mean())
+  probabilities, place = np.asarray(probabilities), np.asarray(labels)[:, None]
+  own = np.take_along_axis(probabilities, place, axis=1)
+  is_before = np.arange(probabilities.shape[1]) < place
+  ahead = (probabilities > own) | ((probabilities == own) & is_before)
+  return float(np.mean(ahead.sum(axis=1) < k))
 
 
 def wilson_interval(
@@ -124,3 +165,9 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
   """Divides as float64; 0 where the denominator is 0."""
   return numerator / np.where(denominator, denominator, 1).astype(np.float64)
+
+
+def _mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+  """Averages the classes that count; the others' values are 0."""
+  with np.errstate(invalid='ignore'):  # 0 / 0 is NaN, as promised
+    return values.sum(axis=-1) / counts.sum(axis=-1)
