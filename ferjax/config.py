@@ -112,7 +112,7 @@ def differences(
   old: config_dict.ConfigDict, new: config_dict.ConfigDict
 ) -> list[str]:
   """Returns `field: old, now new` for all that changes a run's result."""
-  old, new = _flat(old.to_dict()), _flat(new.to_dict())
+  old, new = flatten(old), flatten(new)
   return [
     f'{field}: {old.get(field)!r}, now {new.get(field)!r}'
     for field in sorted(old | new)
@@ -120,11 +120,12 @@ def differences(
   ]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+def flatten(config: config_dict.ConfigDict, prefix: str = '') -> dict[str, Any]:
+  """Returns every setting by its path, such as `data.name`."""
   flat = {}
-  for key, value in values.items():
-    if isinstance(value, dict):
-      flat.update(_flat(value, f'{prefix}{key}.'))
+  for key, value in config.items():
+    if isinstance(value, config_dict.ConfigDict):
+      flat.update(flatten(value, f'{prefix}{key}.'))
     else:
       flat[prefix + key] = value
   return flat

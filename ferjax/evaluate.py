@@ -1,12 +1,18 @@
-"""Evaluates a trained network: python -m ferjax.evaluate --workdir=DIR."""
+"""Evaluates trained networks: python -m ferjax.evaluate --workdir=DIR.
+
+Given `--workdir` several times, it evaluates them as an ensemble.
+"""
 
 from collections.abc import Sequence
+import pathlib
 
 from absl import flags
 
 from ferjax import cli
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'The workdir of a training.')
+_WORKDIR = flags.DEFINE_multi_string(
+  'workdir', None, 'The workdir of a training; several make an ensemble.'
+)
 _SPLIT = flags.DEFINE_enum(
   'split', 'test', ['train', 'validation', 'test'], 'What to evaluate on.'
 )
@@ -19,32 +25,75 @@ _DATASET = flags.DEFINE_string(
 _DATA_DIR = flags.DEFINE_string(
   'data_dir', None, "Where it was prepared; default: the training's."
 )
+_TTA = flags.DEFINE_string(
+  'tta', 'none', 'Views to average over: none, flip, ten_crop, multi_crop.'
+)
+_TEMPERATURE = flags.DEFINE_enum(
+  'temperature',
+  'none',
+  ['none', 'fit'],
+  'fit: also give calibrated figures, by a temperature fitted on validation.',
+)
+_REPORT = flags.DEFINE_bool('report', False, 'Also write all as one HTML page.')
+_EXPLAIN = flags.DEFINE_multi_integer(
+  'explain',
+  [],
+  'With --report: the index of an image whose heat map to draw, as in '
+  "predictions.csv; default: each class's surest hit and surest mistake.",
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'Where to write; default: eval/... in the (first) workdir.'
+)
 flags.mark_flag_as_required('workdir')
 
 
 def main(argv: Sequence[str]) -> None:
   """Evaluates as the flags say."""
   del argv
-  from ferjax import data, inference, parallel, report
+  from ferjax import parallel
+  from ferjax.evaluation import assessment, ensemble, report, scoring
 
   parallel.initialize()
   parallel.use_compilation_cache()
-  workdir = cli.path(_WORKDIR.value)
-  predictor = inference.load(workdir, _CHECKPOINT.value)
-  settings = predictor.config.data
-  name = settings.name
-  if _DATASET.value:
-    settings.name = _DATASET.value
-  if _DATA_DIR.value:
-    settings.dir = _DATA_DIR.value
-  dataset = data.load_dataset(settings, (_SPLIT.value,))
+  workdirs = [cli.path(given) for given in _WORKDIR.value]
+  classifier = ensemble.load(workdirs, _CHECKPOINT.value, _TTA.value)
+  split, other = _SPLIT.value, (_DATASET.value, _DATA_DIR.value)
+  dataset = scoring.load_data(classifier, split, *other)
+  if _TEMPERATURE.value == 'fit':
+    classifier, dataset = scoring.calibrate(classifier, dataset, split, *other)
+  folder = _folder(workdirs, classifier.config.data.name)
+  result = assessment.assess(classifier, dataset, split)
+  if not parallel.is_main_process():
+    return
+  report.write(result, folder)
+  if _REPORT.value:
+    from ferjax.evaluation import page as evaluation_page
+
+    path = evaluation_page.write(
+      classifier, result, workdirs, folder, _EXPLAIN.value
+    )
+    print(f'all of it on one page: {path}')
+
+
+def _folder(workdirs: Sequence[pathlib.Path], own: str) -> pathlib.Path:
+  """Returns where to write: named after what differs from the defaults.
+
+  Args:
+    workdirs: of all members; the first one's `eval` holds the folder.
+    own: the name of the data set that the first was trained on.
+  """
+  if _OUTPUT.value:
+    return cli.path(_OUTPUT.value)
   parts = [_SPLIT.value]
-  if settings.name != name:
-    parts.append(settings.name.replace('/', '-'))
+  if _DATASET.value not in (None, own):
+    parts.append(_DATASET.value.replace('/', '-'))
   if _CHECKPOINT.value != 'best':
     parts.append(_CHECKPOINT.value)
-  folder = workdir / 'eval' / '-'.join(parts)
-  report.evaluate(predictor, dataset, _SPLIT.value, folder)
+  if _TTA.value != 'none':
+    parts.append(_TTA.value)
+  if len(workdirs) > 1:
+    parts.append('ensemble')
+  return workdirs[0] / 'eval' / '-'.join(parts)
 
 
 if __name__ == '__main__':

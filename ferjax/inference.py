@@ -4,13 +4,21 @@ from collections.abc import Callable
 import dataclasses
 import pathlib
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 from ml_collections import config_dict
 import numpy as np
 
-from ferjax import checkpoint, metrics, models, parallel, preprocess, steps
+from ferjax import (
+  checkpoint,
+  metrics,
+  models,
+  parallel,
+  preprocess,
+  steps,
+  views,
+)
 from ferjax import workdir as workdir_lib
 from ferjax.data import pipeline
 from ferjax.data.dataset import Split
@@ -18,7 +26,7 @@ from ferjax.errors import UserError
 
 
 class Evaluation(NamedTuple):
-  """What a network said of some examples.
+  """What a network, or several together, said of some examples.
 
   Attributes:
     sums: `loss`, `correct`, `count` and `confusion`, on the host.
@@ -26,11 +34,42 @@ class Evaluation(NamedTuple):
     images_per_second: from host to host, after two batches, which compile;
       what fills up the last batch counts too, as it takes as long. None where
       there are no more.
+    members: the name of each member of an ensemble and what it said alone, in
+      the ensemble's order of classes; nothing of a single network.
   """
 
   sums: dict[str, np.ndarray]
   probabilities: np.ndarray
   images_per_second: float | None = None
+  members: tuple[tuple[str, 'Evaluation'], ...] = ()
+
+
+class Classifier(Protocol):
+  """What a network and an ensemble have in common.
+
+  Attributes:
+    config: of the run; of an ensemble, its first member's.
+    configs: of every run in it.
+    class_names: the meaning of each column of `probabilities`.
+    title: what it is, for people.
+    step: of the checkpoint; of an ensemble, the latest of its members'.
+    tta: the name of the views that it averages over.
+    temperature: see `Predictor`.
+  """
+
+  config: config_dict.ConfigDict
+  configs: tuple[config_dict.ConfigDict, ...]
+  class_names: tuple[str, ...]
+  title: str
+  step: int
+  tta: str
+  temperature: float | None
+
+  def evaluate(self, split: Split) -> Evaluation:
+    """Answers for every example of `split`."""
+
+  def probabilities(self, images: np.ndarray) -> np.ndarray:
+    """Returns float32 `[n, classes]` for uint8 images."""
 
 
 def evaluate(
@@ -40,6 +79,7 @@ def evaluate(
   split: Split,
   placement: str = 'host',
   table: Any = (),
+  num_views: int = 1,
 ) -> Evaluation:
   """Runs a network over every example of `split`, once each.
 
@@ -50,9 +90,11 @@ def evaluate(
     split: the examples.
     placement: `host` or `device`.
     table: under `device` placement, the split on the devices.
+    num_views: that the step looks at; batches are as many times smaller, so
+      that its memory does not grow.
   """
-  devices = jax.device_count()
-  batch_size = -(-config.eval_batch_size // devices) * devices
+  parts = jax.device_count() * num_views
+  batch_size = -(-config.eval_batch_size // parts) * jax.device_count()
   batches = pipeline.prefetch_to_devices(
     pipeline.eval_batches(split, batch_size, placement),
     config.sharding,
@@ -82,6 +124,10 @@ class Predictor:
     dataset: what the run knows of its data, see `Dataset.describe`.
     step: the checkpoint's.
     variables: the weights, on all devices.
+    eval_step: of `steps.make_eval_step`, over these views.
+    tta: the name of the views, see `views.make_views`.
+    temperature: that validation asks for, None where nobody fitted it. The
+      probabilities are without it; see `calibration.apply_temperature`.
   """
 
   config: config_dict.ConfigDict
@@ -89,11 +135,23 @@ class Predictor:
   step: int
   variables: Any
   eval_step: Callable[..., Any]
+  tta: str = 'none'
+  temperature: float | None = None
+
+  @property
+  def configs(self) -> tuple[config_dict.ConfigDict, ...]:
+    """The config alone: an ensemble has several."""
+    return (self.config,)
 
   @property
   def class_names(self) -> tuple[str, ...]:
     """The meaning of each column of `probabilities`."""
     return tuple(self.dataset['class_names'])
+
+  @property
+  def title(self) -> str:
+    """The name of the network."""
+    return self.config.model.name
 
   def evaluate(self, split: Split) -> Evaluation:
     """Runs the network over every example of `split`.
@@ -101,13 +159,14 @@ class Predictor:
     Raises:
       UserError: when the images are not of the shape it was trained on.
     """
-    shape = tuple(self.dataset['image_shape'])
-    if split.images.dtype != np.uint8 or split.images.shape[1:] != shape:
-      raise UserError(
-        f'images are {split.images.dtype} {list(split.images.shape[1:])}; '
-        f'the network was trained on uint8 {list(shape)}'
-      )
-    return evaluate(self.config, self.eval_step, self.variables, split)
+    self._check(split.images)
+    return evaluate(
+      self.config,
+      self.eval_step,
+      self.variables,
+      split,
+      num_views=len(views.make_views(self.tta)),
+    )
 
   def probabilities(self, images: np.ndarray) -> np.ndarray:
     """Returns float32 `[n, classes]` for uint8 `[n, height, width, channels]`.
@@ -122,17 +181,34 @@ class Predictor:
       Split(images, np.zeros(len(images), np.int32), index)
     ).probabilities
 
+  def _check(self, images: np.ndarray) -> None:
+    """Refuses images that would reach the network in another size."""
+    shape = tuple(self.dataset['image_shape'])
+    if images.dtype == np.uint8 and images.shape[-1] in (1, 3):
+      seen = preprocess.input_shape(self.config, images.shape[1:])
+      if seen == preprocess.input_shape(self.config, shape):
+        return
+    raise UserError(
+      f'images are {images.dtype} {list(images.shape[1:])}; '
+      f'the network was trained on uint8 {list(shape)}'
+    )
 
-def load(workdir: str | pathlib.Path, checkpoint: str = 'best') -> Predictor:
+
+def load(
+  workdir: str | pathlib.Path, checkpoint: str = 'best', tta: str = 'none'
+) -> Predictor:
   """Loads a trained network from its workdir, which is all it needs.
 
   Args:
     workdir: of the training.
     checkpoint: `best`, `latest` or a step.
+    tta: over which views of an image to average, see `views.make_views`.
 
   Raises:
-    UserError: when the workdir or the checkpoint cannot be read.
+    UserError: when the workdir or the checkpoint cannot be read, or there are
+      no such views.
   """
+  seen = views.make_views(tta)
   workdir = pathlib.Path(workdir)
   config = workdir_lib.read_config(workdir)
   dataset = workdir_lib.read_dataset(workdir)
@@ -140,8 +216,8 @@ def load(workdir: str | pathlib.Path, checkpoint: str = 'best') -> Predictor:
   shape = preprocess.input_shape(config, tuple(dataset['image_shape']))
   template = models.init(model, shape, seed=0)
   step, variables = restore(workdir, checkpoint, template)
-  eval_step = steps.make_eval_step(config, model)
-  return Predictor(config, dataset, step, variables, eval_step)
+  eval_step = steps.make_eval_step(config, model, seen)
+  return Predictor(config, dataset, step, variables, eval_step, tta)
 
 
 def restore(

@@ -1,0 +1,1 @@
+"""What trained networks say of a split, and what that comes to."""
