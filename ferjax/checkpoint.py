@@ -176,6 +176,11 @@ class Checkpoints:
       )
     return None
 
+  def forget_after(self, step: int) -> None:
+    """Deletes the checkpoints of later steps."""
+    for later in [other for other in self.steps() if other > step]:
+      self._manager.delete(later)
+
   def _set_aside(self, step: int, why: str) -> None:
     target = damage.set_aside(self._folder / str(step))
     self.complaints.append(
@@ -231,19 +236,15 @@ class Checkpoints:
     steps = self.steps()
     if not steps:
       raise UserError(f'{self._folder} holds no checkpoint yet')
-    if which == 'latest':
-      return steps[-1]
+    named = {'latest': steps[-1], 'best': self.best_step()}
+    step = int(which) if which.isdecimal() else named.get(which)
+    if step in steps:
+      return step
     if which == 'best':
-      best = self.best_step()
-      if best is None:
-        raise UserError(
-          f'{self._folder} holds no validated checkpoint yet; give '
-          f'--checkpoint=latest or one of {steps}'
-        )
-      return best
-    if which.isdecimal() and int(which) in steps:
-      return int(which)
+      raise UserError(
+        f'{self._folder} holds no validated checkpoint yet; give '
+        f'--checkpoint=latest or one of {steps}'
+      )
     raise UserError(
-      f'{self._folder} holds no checkpoint {which!r}; have best, latest, '
-      f'{steps}'
+      f'{self._folder}: no checkpoint {which!r}; have best, latest, {steps}'
     )

@@ -13,8 +13,8 @@ from ferjax.errors import UserError
 
 if typing.TYPE_CHECKING:
   from ferjax.models.summary import Counts
-  from ferjax.outcome import Outcome
-  from ferjax.ranking import Groups
+  from ferjax.studies.outcome import Outcome
+  from ferjax.studies.ranking import Groups
 
 _OUTPUT = flags.DEFINE_string(
   'output', 'comparison', 'A folder for comparison.csv, .md and .png.'
@@ -31,7 +31,8 @@ def main(argv: Sequence[str]) -> None:
   """Compares the runs in the workdirs that are left of the command line."""
   if not _TIME.value:
     cli.stay_on_cpu()
-  from ferjax import comparison, parallel, ranking
+  from ferjax import parallel
+  from ferjax.studies import comparison, ranking
 
   parallel.use_compilation_cache()
   folder = cli.path(_OUTPUT.value)
@@ -58,7 +59,7 @@ def _read(
   workdirs: Sequence[pathlib.Path],
 ) -> 'tuple[list[Outcome], list[Counts]]':
   """Reads the runs that are finished, and warns of the others."""
-  from ferjax import outcome, ranking
+  from ferjax.studies import outcome, ranking
 
   outcomes, counts, known = [], [], {}
   for workdir in workdirs:  # by two names, it is one run all the same
@@ -111,7 +112,8 @@ def _time(
 def _print(groups: 'Groups', remarks: Sequence[str]) -> None:
   from rich.text import Text
 
-  from ferjax import comparison, logs, tables
+  from ferjax import logs, tables
+  from ferjax.studies import comparison
 
   console = logs.make_console()
   for heading, rows in zip(comparison.titles(groups), groups, strict=True):
@@ -124,7 +126,8 @@ def _print(groups: 'Groups', remarks: Sequence[str]) -> None:
 def _write(
   folder: pathlib.Path, groups: 'Groups', remarks: Sequence[str]
 ) -> None:
-  from ferjax import comparison, plots  # matplotlib takes a second to import
+  from ferjax import plots
+  from ferjax.studies import comparison
 
   csv = comparison.to_csv(groups)
   markdown = comparison.to_markdown(groups, remarks)

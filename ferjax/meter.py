@@ -33,13 +33,18 @@ class Meter:
     """Adds the sums of one call, without waiting for them."""
     self._sums = metrics.add(self._sums, sums)
 
-  def read(self) -> dict[str, float]:
+  def read(self, member: int | None = None) -> dict[str, float]:
     """Waits for the sums; returns the metrics since the last `restart`.
 
     `images_per_second` and `input_wait`, the share of the time spent waiting
     for batches, stand beside the means of `metrics.means`.
+
+    Args:
+      member: whose, where the sums have an axis of members.
     """
     sums = parallel.to_host(self._sums)
+    if member is not None:
+      sums = {name: values[member] for name, values in sums.items()}
     elapsed = time.perf_counter() - self._began
     return {
       **metrics.means(sums, 'train'),

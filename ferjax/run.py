@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import jax
 from ml_collections import config_dict
+import numpy as np
 
 from ferjax import (
   augment,
   backbone,
   data,
+  inputs,
   losses,
   metrics,
   models,
@@ -23,7 +25,7 @@ from ferjax import (
 from ferjax import config as config_lib
 from ferjax import durations as durations_lib
 from ferjax import origin as origin_lib
-from ferjax.data import pipeline
+from ferjax.data import pipeline, training
 from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
 from ferjax.train_state import TrainState
@@ -36,7 +38,9 @@ class Run(NamedTuple):
   dataset: Dataset
   durations: durations_lib.Durations
   schedule: Callable[[int], jax.Array]
-  train_step: Callable[..., tuple[TrainState, metrics.Sums]]
+  class_weights: np.ndarray
+  make_train_step: Callable[..., steps.TrainStep]  # takes class weights, seeds
+  train_step: steps.TrainStep
   eval_step: Callable[..., tuple[metrics.Sums, jax.Array]]
   state: TrainState  # before the first step, on the host
   resumes: bool  # whether the state is still to be restored
@@ -59,6 +63,7 @@ def validate(config: config_dict.ConfigDict) -> None:
   models.validate(config.model)
   preprocess.validate(config)
   augment.validate(config.augment)
+  inputs.validate(config)
   optim.validate(config.optimizer, config.schedule)
   backbone.validate(config.backbone)
   if config.backbone.freeze and not config.init_from:
@@ -67,19 +72,24 @@ def validate(config: config_dict.ConfigDict) -> None:
     )
 
 
-def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
+def build(
+  config: config_dict.ConfigDict,
+  resumes: bool = False,
+  dataset: Dataset | None = None,
+) -> Run:
   """Checks every setting, loads the data and builds what `config` asks for.
 
   Args:
     config: the whole config.
     resumes: whether the state will be restored: `config.init_from` is then
       not read, and need not be there any more.
+    dataset: of `training.load`, where it is loaded already.
 
   Raises:
     UserError: for the first setting that cannot work, or missing data.
   """
   validate(config)
-  dataset = data.load_dataset(config.data, ('train', 'validation'))
+  dataset = dataset or training.load(config.data)
   losses.validate(config.loss, dataset.class_names)
   train_split = dataset.splits['train']
   durations = durations_lib.resolve(config, len(train_split))
@@ -104,15 +114,18 @@ def build(config: config_dict.ConfigDict, resumes: bool = False) -> Run:
   origin = None
   if config.init_from and not resumes:
     variables, origin = origin_lib.load(config, dataset, image_shape, variables)
+  make_train_step = functools.partial(
+    steps.make_train_step, config, model, optimizer, hold=hold
+  )
   on_cpu = jax.default_backend() == 'cpu'
   return Run(
     config=config,
     dataset=dataset,
     durations=durations,
     schedule=schedule,
-    train_step=steps.make_train_step(
-      config, model, optimizer, class_weights, hold
-    ),
+    class_weights=class_weights,
+    make_train_step=make_train_step,
+    train_step=make_train_step(class_weights),
     eval_step=steps.make_eval_step(config, model),
     state=train_state.create(variables, optimizer, config.ema_decay > 0),
     resumes=resumes,

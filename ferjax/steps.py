@@ -5,7 +5,7 @@ spread over all devices by `parallel.spread`. Sums and gradients are reduced
 inside, so that what leaves a step replicated is the same on every device.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
 from typing import Any
 
@@ -16,13 +16,24 @@ from ml_collections import config_dict
 import numpy as np
 import optax
 
-from ferjax import inputs, losses, metrics, models, parallel, preprocess
+from ferjax import (
+  gradients,
+  inputs,
+  losses,
+  metrics,
+  models,
+  parallel,
+  preprocess,
+  views,
+)
 from ferjax.errors import UserError
 from ferjax.inputs import Batch
 from ferjax.parallel import AXIS
 from ferjax.train_state import TrainState
 
-Hold = Callable[[Any, jax.Array], Any]
+TrainStep = Callable[[TrainState, Any, Batch], tuple[TrainState, metrics.Sums]]
+
+MEMBER_MODES = ('auto', 'vmap', 'loop')
 
 
 def validate(config: config_dict.ConfigDict) -> None:
@@ -38,6 +49,10 @@ def validate(config: config_dict.ConfigDict) -> None:
       f'{jax.device_count()} devices in {config.accumulation_steps} '
       f'accumulation steps; give a multiple of {parts}'
     )
+  if config.member_mode not in MEMBER_MODES:
+    raise UserError(
+      f'config.member_mode is {config.member_mode!r}; have {MEMBER_MODES}'
+    )
   if not 0.0 <= config.ema_decay < 1.0:
     raise UserError(
       f'config.ema_decay is {config.ema_decay}; it lies in [0, 1)'
@@ -49,8 +64,9 @@ def make_train_step(
   model: models.Module,
   optimizer: optax.GradientTransformation,
   class_weights: np.ndarray,
-  hold: Hold = lambda params, step: params,
-) -> Callable[[TrainState, Any, Batch], tuple[TrainState, metrics.Sums]]:
+  hold: gradients.Hold = lambda params, step: params,
+  seeds: Sequence[int] | None = None,
+) -> TrainStep:
   """Returns the compiled `step(state, table, batch) -> (state, sums)`.
 
   The state is donated and comes back replicated. `table` holds the images and
@@ -59,15 +75,23 @@ def make_train_step(
   another. The sums are those of `metrics.batch_sums` over all of it, with
   `grad_norm` summed over `steps`.
 
+  With `seeds`, an axis of members stands in front of every leaf of the state
+  and of the sums, and behind the steps in those of the batch, `[devices,
+  steps, members, n, ...]`. All members share the table. Member i does what a
+  training with seed i does alone.
+
   Args:
     config: the whole config, validated.
     model: the network.
     optimizer: of its parameters.
-    class_weights: float32 `[classes]`.
+    class_weights: float32 `[classes]`; `[members, classes]` with `seeds`.
     hold: stops the gradients of what is frozen; see `backbone.hold`.
+    seeds: of the members, in place of `config.seed`; None: no such axis.
   """
-  one_step = functools.partial(
-    _train_step, config, model, optimizer, class_weights, hold
+  one_step = _make_one_step(
+    functools.partial(_train_step, config, model, optimizer, hold),
+    class_weights,
+    config.seed if seeds is None else seeds,
   )
   unroll = jax.default_backend() == 'cpu'  # a loop of convolutions crawls
 
@@ -88,17 +112,21 @@ def make_train_step(
 
 
 def make_eval_step(
-  config: config_dict.ConfigDict, model: models.Module
+  config: config_dict.ConfigDict,
+  model: models.Module,
+  seen: Sequence[views.View] = (views.keep,),
 ) -> Callable[[Any, Any, Batch], tuple[metrics.Sums, jax.Array]]:
   """Returns the compiled `step(variables, table, batch)`.
 
   It gives the sums over the batch, `confusion` among them, and each example's
   probabilities, float32 `[devices, n, classes]`. The loss is the plain
-  cross-entropy, whatever the training minimises.
+  cross-entropy, whatever the training minimises. All of it is of the mean of
+  the probabilities over the views.
 
   Args:
     config: the whole config, validated.
     model: the network.
+    seen: the views of each image, see `views.make_views`.
   """
   see = preprocess.make_preprocess(config)
 
@@ -108,32 +136,56 @@ def make_eval_step(
     batch = inputs.take(table, batch)
     logits = model.apply(
       {'params': variables['params'], **variables['model_state']},
-      see(preprocess.to_float(batch['image'])),
+      see(views.stack(seen, preprocess.to_float(batch['image']))),
       train=False,
     )
+    probabilities = views.average(logits, len(seen))
+    if len(seen) > 1:  # what follows takes logits, and these are as good
+      logits = jnp.log(jnp.maximum(probabilities, np.finfo(np.float32).tiny))
     labels, mask = batch['label'], batch['mask']
     targets = losses.make_targets(labels, logits.shape[-1], 0.0)
     sums = metrics.batch_sums(
       logits, losses.cross_entropy(logits, targets), labels, mask
     )
     sums['confusion'] = metrics.confusion(logits, labels, mask)
-    return lax.psum(sums, AXIS), jax.nn.softmax(logits)
+    return lax.psum(sums, AXIS), probabilities
 
   return parallel.spread(step, config.sharding, (None, 0), donate=False)
+
+
+def _make_one_step(
+  step: Callable[..., tuple[TrainState, metrics.Sums]],
+  class_weights: np.ndarray,
+  seed: int | Sequence[int],
+) -> TrainStep:
+  """Gives `_train_step` its seed, or all members theirs."""
+  if isinstance(seed, int):
+    return lambda *arrays: step(jax.random.key(seed), class_weights, *arrays)
+  keys = np.stack([jax.random.key_data(jax.random.key(s)) for s in seed])
+
+  def step_members(
+    state: TrainState, table: Any, batch: Batch
+  ) -> tuple[TrainState, metrics.Sums]:
+    return jax.vmap(step, (0, 0, 0, None, 0))(
+      jax.random.wrap_key_data(keys), class_weights, state, table, batch
+    )
+
+  return step_members
 
 
 def _train_step(
   config: config_dict.ConfigDict,
   model: models.Module,
   optimizer: optax.GradientTransformation,
-  class_weights: np.ndarray,
-  hold: Hold,
+  hold: gradients.Hold,
+  key: jax.Array,
+  class_weights: jax.Array,
   state: TrainState,
   table: Any,
   batch: Batch,
 ) -> tuple[TrainState, metrics.Sums]:
   """One step on one device, over its `[n, ...]` share of the batch."""
-  key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+  key = jax.random.fold_in(key, state.step)
   image_key, device_key = jax.random.split(key)
   mix_key, dropout_key = jax.random.split(
     jax.random.fold_in(device_key, lax.axis_index(AXIS))
@@ -143,7 +195,7 @@ def _train_step(
   )
   total_weight = lax.psum(jnp.sum(batch['weight']), AXIS)
 
-  model_state, grads, sums = _gradients(
+  model_state, grads, sums = gradients.of_batch(
     config, model, hold, state, batch, total_weight, dropout_key
   )
   grads, sums = lax.psum((grads, sums), AXIS)
@@ -151,62 +203,6 @@ def _train_step(
   model_state = lax.pmean(model_state, AXIS)
   sums |= {'grad_norm': optax.tree.norm(grads), 'steps': jnp.float32(1)}
   return _update(config, optimizer, state, grads, model_state), sums
-
-
-def _gradients(
-  config: config_dict.ConfigDict,
-  model: models.Module,
-  hold: Hold,
-  state: TrainState,
-  batch: Batch,
-  total_weight: jax.Array,
-  dropout_key: jax.Array,
-) -> tuple[Any, Any, metrics.Sums]:
-  """Works through one device's batch, in `accumulation_steps` parts.
-
-  Returns:
-    The other variables after the last part, the gradients of this device's
-    share of the loss, and its sums.
-  """
-
-  def loss_fn(
-    params: Any, model_state: Any, part: Batch, key: jax.Array
-  ) -> tuple[jax.Array, tuple[Any, metrics.Sums]]:
-    logits, model_state = model.apply(
-      {'params': hold(params, state.step), **model_state},
-      part['image'],
-      train=True,
-      mutable=list(model_state),
-      rngs={'dropout': key},
-    )
-    each = losses.cross_entropy(logits, part['target'])
-    sums = metrics.batch_sums(logits, each, part['label'], part['mask'])
-    loss = jnp.sum(each * part['weight']) / total_weight
-    return loss, (model_state, sums)
-
-  def add_part(carry: tuple, share: tuple) -> tuple[tuple, None]:
-    model_state, grads, sums = carry
-    more, (model_state, more_sums) = jax.grad(loss_fn, has_aux=True)(
-      state.params, model_state, *share
-    )
-    add = functools.partial(jax.tree.map, jnp.add)
-    return (model_state, add(grads, more), add(sums, more_sums)), None
-
-  parts = config.accumulation_steps
-  shares = (
-    jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch),
-    jax.random.split(dropout_key, parts),
-  )
-  zeros = jax.tree.map(jnp.zeros_like, state.params)
-  no_sums = dict.fromkeys(('loss', 'correct', 'count'), jnp.float32(0))
-  carry = (state.model_state, zeros, no_sums)
-  if parts == 1:
-    carry, _ = add_part(carry, jax.tree.map(lambda x: x[0], shares))
-  else:
-    carry, _ = lax.scan(
-      add_part, carry, shares, unroll=jax.default_backend() == 'cpu'
-    )
-  return carry
 
 
 def _update(

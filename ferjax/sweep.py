@@ -15,14 +15,14 @@ import types
 import typing
 
 from absl import flags
-from ml_collections import config_dict, config_flags
+from ml_collections import config_flags
 
 from ferjax import cli
 from ferjax import config as config_lib
 from ferjax.errors import UserError
 
 if typing.TYPE_CHECKING:
-  from ferjax.grid import Cell
+  from ferjax.studies.grid import Cell
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The config file, FILE or FILE:key=value,...'
@@ -46,8 +46,8 @@ def main(argv: Sequence[str]) -> int:
   """Trains what is not finished yet, then compares all."""
   del argv
   cli.stay_on_cpu()  # those that train need the accelerators
-  from ferjax import grid
   from ferjax import workdir as workdir_lib
+  from ferjax.studies import grid, outcome
 
   file = cli.config_file(_CONFIG)
   overrides = config_flags.get_override_values(flags.FLAGS['config'])
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
   problems = {}
   for number, cell in enumerate(cells, start=1):
     workdir = folder / cell.name
-    finished = is_finished(workdir, cell.config)
+    finished = outcome.is_finished(workdir, cell.config)
     state = 'finished' if finished else 'to resume' if workdir.exists() else ''
     print(f'[{number}/{len(cells)}] {cell.name}  {state}'.rstrip(), flush=True)
     if _DRY_RUN.value:
@@ -78,39 +78,26 @@ def main(argv: Sequence[str]) -> int:
       return 130
   if _DRY_RUN.value:
     return 0
-  done = [c for c in cells if is_finished(folder / c.name, c.config)]
+  done = [c for c in cells if outcome.is_finished(folder / c.name, c.config)]
   status = _compare(folder, done) if done else 0
   for failed, problem in problems.items():
     print(f'failed: {failed}: {problem}', file=sys.stderr)
   return 1 if problems else status
 
 
-def is_finished(workdir: pathlib.Path, config: config_dict.ConfigDict) -> bool:
-  """Whether the training of `config` in `workdir` needs nothing more.
-
-  That is: its last step is recorded, and `validation` was evaluated at the
-  best of all steps that are.
-  """
-  from ferjax import outcome
-
-  try:
-    run = outcome.read(workdir)
-  except UserError:
-    return False
-  return run.is_final and not config_lib.differences(run.config, config)
-
-
 def _train(base: Sequence[str], cell: 'Cell', workdir: pathlib.Path) -> str:
   """Trains a cell to its end; returns why it failed, or ''."""
+  from ferjax.studies import outcome
+
   problem = _call('main', *base, *cell.settings, f'--workdir={workdir}')
-  if problem or is_finished(workdir, cell.config):
+  if problem or outcome.is_finished(workdir, cell.config):
     return problem
   return 'stopped before its end; the same command goes on'
 
 
 def _evaluate(cell: 'Cell', workdir: pathlib.Path) -> None:
   """Evaluates a finished cell on what it was trained on, where it is not."""
-  from ferjax import outcome
+  from ferjax.studies import outcome
 
   if 'train' in outcome.read(workdir).scores:
     return

@@ -10,21 +10,23 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # From the ground up; a file imports from lines above its own, or, within a
 # package's line, from its siblings.
 LAYERS = (
-  'errors damage defaults',
-  'config interrupts logs plots statistics tables train_state',
+  'damage defaults errors interrupts pages statistics tables train_state',
+  'config logs plots views',
   'cli durations parallel workdir',
-  'checkpoint outcome',
+  'checkpoint',
   'augment losses data models',
   'backbone weights',
-  'metrics optim preprocess',
-  'inputs ranking',
-  'meter steps',
-  'comparison inference',
-  'origin',
+  'census metrics optim preprocess',
+  'inputs meter',
+  'gradients',
+  'steps',
+  'inference',
+  'evaluation exploration origin',
   'run',
-  'grid report speed',
+  'speed studies',
+  'training',
   'train',
-  'main evaluate prepare compare sweep summary benchmark',
+  'main evaluate explore prepare compare crossval sweep summary benchmark',
 )
 LEVEL = {name: i for i, line in enumerate(LAYERS) for name in line.split()}
 
@@ -34,6 +36,8 @@ DOORS = {
   'grain': {'data'},
   'tensorflow_datasets': {'data'},
   'matplotlib': {'plots'},
+  'cv2': {'data'},
+  'kagglehub': {'data'},
   'tensorboardX': {'logs'},
 }
 FILES = [p for p in sorted(ROOT.rglob('*.py')) if p != ROOT / '__init__.py']

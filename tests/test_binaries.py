@@ -33,6 +33,8 @@ def call(*arguments):
   [
     'main',
     'evaluate',
+    'explore',
+    'crossval',
     'prepare',
     'compare',
     'sweep',
@@ -60,7 +62,7 @@ SIMPLE = '--config=configs/simple_cnn.py'
       'invalid literal for int() with base',
     ),
     ([SIMPLE, '--config.model.name=vgg'], "unknown model 'vgg'; have"),
-    ([SIMPLE, '--config.data.name=imagenet'], 'synthetic, fer2013, ckplus'),
+    ([SIMPLE, '--config.data.name=imagenet'], 'synthetic, fer2013, ferplus,'),
     ([SIMPLE, '--config.data.dir=/nowhere'], 'fer2013 is not prepared'),
     ([SIMPLE, '--config.num_steps=9'], 'give the same duration twice'),
     ([SIMPLE, '--config.seed=-1'], 'config.seed is -1; the least is 0'),

@@ -6,7 +6,8 @@ from miniature import add_evaluation, make_run
 import pytest
 from test_ranking import rank
 
-from ferjax import comparison, statistics
+from ferjax import statistics
+from ferjax.studies import comparison
 
 
 def test_columns_hold_their_figures(tmp_path):

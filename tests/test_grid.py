@@ -3,8 +3,8 @@
 import pytest
 
 from ferjax import config as config_lib
-from ferjax import grid
 from ferjax.errors import UserError
+from ferjax.studies import grid
 
 
 def make_base(**settings):

@@ -8,9 +8,10 @@ from miniature import add_evaluation, make_run
 import numpy as np
 import pytest
 
-from ferjax import inference, outcome, statistics
+from ferjax import inference, statistics
 from ferjax.data import dataset
 from ferjax.errors import UserError
+from ferjax.studies import naming, outcome
 
 
 def test_a_run_is_read_from_its_workdir(tmp_path):
@@ -114,7 +115,7 @@ def test_names_are_as_short_as_they_can_be(tmp_path, folders, names, labels):
   for folder in folders:
     model = 'cnn5' if folder.endswith('cnn5') else 'mlp'
     runs.append(outcome.read(make_run(tmp_path / folder, model=model)))
-  assert outcome.names(runs) == list(zip(names, labels, strict=True))
+  assert naming.names(runs) == list(zip(names, labels, strict=True))
 
 
 def damage(workdir, name, text):

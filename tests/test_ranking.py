@@ -6,8 +6,8 @@ from miniature import add_evaluation, make_run
 import pytest
 import scipy.stats
 
-from ferjax import outcome, ranking
 from ferjax.errors import UserError
+from ferjax.studies import outcome, ranking
 
 
 def rank(*workdirs, speeds=None):

@@ -1,6 +1,7 @@
 """A step computes the same on one device and on four, however it is spread."""
 
 import functools
+import types
 
 import flax.linen as nn
 import jax
@@ -11,10 +12,11 @@ import optax
 import pytest
 
 from ferjax import config as config_lib
-from ferjax import parallel, steps, train_state
+from ferjax import parallel, steps, train_state, views
 from ferjax.data import pipeline
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
+from ferjax.training import team as team_lib
 
 
 class Tiny(nn.Module):
@@ -163,6 +165,58 @@ def test_step_is_the_gradient_of_the_weighted_mean(split):
   )
 
 
+@pytest.mark.parametrize(
+  ('sharding', 'placement', 'per_call'),
+  [('pmap', 'host', 1), ('shard_map', 'device', 5)],
+)
+def test_each_member_does_what_it_does_alone(
+  split, sharding, placement, per_call
+):
+  """Twenty steps of other seeds, weights, rows and class weights."""
+  model, optimizer = Tiny(norm=True, dropout=0.2), optax.sgd(0.1, momentum=0.9)
+  parts = [split.take(np.arange(i, 50, 2)) for i in range(2)]
+  parts = [*parts, split.take(np.arange(10, 40))]
+  runs = []
+  for i, part in enumerate(parts):
+    config = make_config(seed=i + 3, sharding=sharding, ema_decay=0.9)
+    config.augment.mixup = 0.5
+    weights = np.array([1.0, i, 2.0], np.float32)
+    variables = model.init(
+      jax.random.key(i), jnp.zeros((1, 8, 8, 1)), train=True
+    )
+    make = functools.partial(steps.make_train_step, config, model, optimizer)
+    runs.append(
+      types.SimpleNamespace(
+        config=config,
+        dataset=types.SimpleNamespace(splits={'train': part}),
+        state=train_state.create(variables, optimizer, use_ema=True),
+        class_weights=weights,
+        make_train_step=make,
+        train_step=make(weights),
+        placement=placement,
+      )
+    )
+  together, sums = train_team(runs, per_call)
+  for i, run in enumerate(runs):
+    alone, own = train_team([run], per_call)
+    assert_close(
+      alone, jax.tree.map(lambda x, i=i: np.asarray(x)[i], together), rtol=1e-3
+    )
+    assert_close(own, jax.tree.map(lambda x, i=i: x[i], sums), rtol=1e-3)
+
+
+def train_team(runs, per_call):
+  """Returns the state after twenty steps, and the sums of each call."""
+  team = team_lib.Team(runs)
+  state = team.stack([run.state for run in runs])
+  table, rows = team.place_table()
+  sums = []
+  for batch in team.batches(pipeline.plan_calls(0, 20, per_call, []), rows):
+    state, more = team.train_step(state, table, batch)
+    sums.append(jax.block_until_ready(more))
+  return parallel.to_host(state), parallel.to_host(sums)
+
+
 def test_randomness_changes_with_the_step_and_the_seed(split):
   config = make_config()
   same = Split(split.images[:1], split.labels[:1], split.index[:1])
@@ -234,6 +288,34 @@ def test_evaluation_counts_every_example_once(split, sharding):
   assert sum(s['correct'] for s in sums) == np.trace(confusion)
 
 
+def test_views_are_averaged_as_probabilities(split):
+  """Loss, accuracy and confusion are those of the mean, too."""
+  config, model = make_config(), Tiny()
+  variables = model.init(
+    jax.random.key(1), jnp.zeros((1, 8, 8, 1)), train=False
+  )
+  weights = parallel.replicate(
+    {'params': variables['params'], 'model_state': {}}
+  )
+  part = split.take(np.arange(16))
+  (batch,) = pipeline.prefetch_to_devices(
+    pipeline.eval_batches(part, 16, 'host'), 'pmap', 1
+  )
+  seen = [(views.keep,), (views.mirror,), (views.keep, views.mirror)]
+  plain, mirrored, both = (
+    jax.device_get(steps.make_eval_step(config, model, s)(weights, (), batch))
+    for s in seen
+  )
+  expected = (plain[1] + mirrored[1]) / 2
+  assert np.abs(plain[1] - mirrored[1]).max() > 1e-3
+  np.testing.assert_allclose(both[1], expected, rtol=1e-5)
+  mean = expected.reshape(16, 3).astype(np.float64)
+  loss = -np.log(mean[np.arange(16), part.labels]).sum()
+  np.testing.assert_allclose(both[0]['loss'], loss, rtol=1e-5)
+  assert both[0]['correct'] == (mean.argmax(1) == part.labels).sum()
+  assert both[0]['confusion'].sum() == 16
+
+
 @pytest.mark.parametrize(
   ('field', 'value', 'words'),
   [
@@ -241,6 +323,7 @@ def test_evaluation_counts_every_example_once(split, sharding):
     ('sharding', 'pjit', 'shard_map'),
     ('ema_decay', 1.5, '[0, 1)'),
     ('accumulation_steps', 3, 'multiple of 12'),
+    ('member_mode', 'map', "'vmap', 'loop'"),
   ],
 )
 def test_bad_settings_are_named(field, value, words):

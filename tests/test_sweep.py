@@ -12,6 +12,7 @@ import pytest
 
 from ferjax import config as config_lib
 from ferjax import sweep
+from ferjax.studies import outcome
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIG = f'--config={ROOT}/configs/simple_cnn.py'
@@ -100,7 +101,7 @@ def test_a_closed_terminal_stops_nothing_under_nohup():
 def is_finished(workdir, **changes):
   config = config_lib.from_json((workdir / 'config.json').read_text())
   config.update(changes)
-  return sweep.is_finished(workdir, config)
+  return outcome.is_finished(workdir, config)
 
 
 @pytest.mark.slow

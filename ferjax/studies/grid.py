@@ -67,6 +67,11 @@ def make_cells(
     except (flags.Error, ValueError, TypeError) as error:
       line = str(error).strip().splitlines()[-1]
       raise UserError(f'cell {" ".join(pairs)}: {line}') from error
+    if config.num_members > 1:
+      raise UserError(
+        f'cell {" ".join(pairs)}: config.num_members={config.num_members}; a '
+        'sweep trains single networks, give --grid=seed=0,1,2'
+      )
     twin = names.setdefault(config_lib.to_json(config), name)
     if twin != name:
       raise UserError(f'the cells {twin} and {name} are the same training')

@@ -7,8 +7,8 @@ import typing
 from typing import Any
 
 from ferjax import tables
-from ferjax.outcome import SPLITS, Score
-from ferjax.ranking import Groups, Row
+from ferjax.studies.outcome import SPLITS, Score
+from ferjax.studies.ranking import Groups, Row
 from ferjax.tables import Cell, Column, si
 
 if typing.TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from ml_collections import config_dict
 
 from ferjax import config as config_lib
-from ferjax import models, outcome, preprocess, statistics
+from ferjax import models, preprocess, statistics
 from ferjax.errors import UserError
 from ferjax.models import summary
-from ferjax.outcome import Outcome, Score
+from ferjax.studies import naming, outcome
+from ferjax.studies.outcome import Outcome, Score
 
 SIGNIFICANCE = 0.05  # shared by all tests of a comparison
 
@@ -106,7 +107,7 @@ def rank(
     ]
   groups = collections.defaultdict(list)
   for (name, label), network, run, size, speed in zip(
-    outcome.names(outcomes), networks, outcomes, counts, speeds, strict=True
+    naming.names(outcomes), networks, outcomes, counts, speeds, strict=True
   ):
     is_told = label and networks.count(network) > 1
     title = f'{network} {label}' if is_told else network

@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 import csv
 import dataclasses
 import json
-import os
 import pathlib
-import re
 from statistics import median
 from typing import Any, NamedTuple
 
 from ml_collections import config_dict
 import numpy as np
 
+from ferjax import config as config_lib
 from ferjax import durations, logs
 from ferjax import workdir as workdir_lib
 from ferjax.errors import UserError
@@ -118,7 +117,9 @@ def read(workdir: pathlib.Path) -> Outcome:
       f'({type(error).__name__}: {error})'
     ) from error
   for split, score in list(scores.items()):
-    content = train.get('content_hash') if split == 'train' else score.content
+    content = score.content
+    if split == 'train' and not _is_changed(config.data):
+      content = train.get('content_hash')
     problem = _problem(score, best_step, content)
     if problem and split == 'train':  # a gap of two networks would mislead
       del scores[split]
@@ -130,6 +131,19 @@ def read(workdir: pathlib.Path) -> Outcome:
   return Outcome(
     workdir, config, dataset, epochs, best_step, scores, speed, tuple(warnings)
   )
+
+
+def is_finished(workdir: pathlib.Path, config: config_dict.ConfigDict) -> bool:
+  """Whether the training of `config` in `workdir` needs nothing more.
+
+  That is: its last step is recorded, and `validation` was evaluated at the
+  best of all steps that are.
+  """
+  try:
+    run = read(workdir)
+  except UserError:
+    return False
+  return run.is_final and not config_lib.differences(run.config, config)
 
 
 def read_hits(
@@ -161,29 +175,9 @@ def read_hits(
   return examples, np.array(hits, bool)
 
 
-def names(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-  """Returns how to tell runs apart, by where they live.
-
-  Returns:
-    For each its workdir without the folders that all have in common; and a
-    label to stand beside its network, often ''. Of `zoo/seed=0-model.name=mlp`
-    and others of this sweep, whose seed is always 0, the label is `zoo`.
-  """
-  paths = [pathlib.Path(os.path.abspath(run.workdir)) for run in outcomes]
-  common = os.path.commonpath([path.parent for path in paths])
-  paths = [path.relative_to(common) for path in paths]
-  # A value may hold a dash, a field cannot.
-  parts = [re.split(r'-(?=[\w.]+=)', path.name) for path in paths]
-  shared = set.intersection(*map(set, parts)) if len(paths) > 1 else set()
-  networks = [run.config.model.name for run in outcomes]
-  labels = []
-  for path, network, own in zip(paths, networks, parts, strict=True):
-    said = {part for part in shared if '=' in part} | {f'model.name={network}'}
-    label = str(path.parent / '-'.join(p for p in own if p not in said))
-    labels.append('' if label in ('.', network) else label)
-  if len(set(zip(labels, networks, strict=True))) < len(paths):
-    labels = map(str, paths)
-  return list(zip(map(str, paths), labels, strict=True))
+def _is_changed(config: config_dict.ConfigDict) -> bool:
+  """Whether a training has other examples than the evaluation of train."""
+  return config.balance != 'none' or config.exclude_duplicates
 
 
 def _problem(score: Score, best_step: int, content: str | None) -> str:

@@ -1,0 +1,1 @@
+"""The training loop, of one run or of several as one program."""

@@ -1,0 +1,180 @@
+"""The training loop: a run, or several as one program, to their last steps."""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+
+import jax
+
+from ferjax import parallel
+from ferjax.data import pipeline
+from ferjax.interrupts import StopSignals
+from ferjax.logs import MetricLogger, Progress
+from ferjax.meter import Meter
+from ferjax.run import build
+from ferjax.train_state import TrainState
+from ferjax.training.member import Member
+from ferjax.training.team import Team
+
+
+class ApartError(Exception):
+  """The members have no step in common from which they can go on together."""
+
+
+def train(members: Sequence[Member]) -> bool:
+  """Makes the steps that are left of all members.
+
+  One whose loss is no longer finite is given up, see `Member.failure`; the
+  others go on.
+
+  Returns:
+    Whether the last step was made, or a signal came before it.
+
+  Raises:
+    ApartError: when the members were interrupted in different places.
+  """
+  team = Team([member.run for member in members])
+  run = team.runs[0]
+  durations = run.durations
+  states, start = _begin(members)
+  state = team.stack(states)
+  calls = pipeline.plan_calls(
+    start,
+    durations.num_steps,
+    run.steps_per_call,
+    list(durations.intervals.values()),
+  )
+  table, rows = team.place_table()
+  _place_validation(members)
+  meter = Meter()
+  batches = meter.watch(team.batches(calls, rows))
+  tells = parallel.is_main_process()
+  with (
+    _loggers(members, start, tells),
+    Progress(durations.num_steps, start, enabled=tells) as progress,
+    StopSignals() as signals,
+  ):
+    for line in (x for m in members for x in m.checkpoints.complaints):
+      progress.line(f'warning: {line}')
+    if start:
+      progress.line(f'resumed at step {start} of {durations.num_steps}')
+    if len(members) > 1:
+      progress.line(f'figures are means over {len(members)} trainings')
+    logged = start
+    for call, batch in zip(calls, batches, strict=True):
+      with jax.transfer_guard('disallow'):
+        state, sums = team.train_step(state, table, batch)
+      meter.add(parallel.settle(sums))
+      step = call.start + call.num_steps
+      progress.update(step)
+      due = durations.due(step)
+      stopping = _is_stopping(signals, bool(due))
+      if not due and not stopping:
+        continue
+      records = _read(meter, members, range(logged + 1, step + 1))
+      with meter.paused():
+        records = {
+          i: members[i].record(read, step, due, team.pick(state, i), stopping)
+          for i, read in records.items()
+        }
+        if any(records.values()):
+          progress.update(step, _mean(list(records.values())))
+      if stopping and step < durations.num_steps:
+        _wait(members)
+        progress.line(
+          f'stopped by {signals.received or "a signal to another process"}, '
+          f'step {step} is saved; the same command resumes'
+        )
+        return False
+      if 'log' in due:
+        logged = step
+        meter.restart()
+    _wait(members)  # while signals still wait for it
+  return True
+
+
+def _begin(members: Sequence[Member]) -> tuple[list[TrainState], int]:
+  """Returns the state of each member at the step from which all go on."""
+  found = [m.checkpoints.restore_latest(m.run.state) for m in members]
+  starts = {restored.next_index if restored else 0 for restored in found}
+  if len(starts) > 1:
+    saved = set.intersection(*(set(m.checkpoints.steps()) for m in members))
+    if not saved:
+      raise ApartError
+    starts = {max(saved)}
+    for member in members:
+      member.checkpoints.forget_after(max(saved))
+    found = [m.checkpoints.restore_latest(m.run.state) for m in members]
+    if any(r is None or r.next_index not in starts for r in found):
+      raise ApartError  # one of those, too, could not be read
+  states = []
+  for member, restored in zip(members, found, strict=True):
+    if restored is None and member.run.resumes:  # all was set aside
+      member.run = build(member.run.config, dataset=member.run.dataset)
+    states.append(restored.state if restored else member.run.state)
+    member.best = member.checkpoints.best_accuracy()
+  return states, starts.pop()
+
+
+def _place_validation(members: Sequence[Member]) -> None:
+  """Puts every validation split on the devices, one that is shared once."""
+  tables = {}
+  for member in members:
+    split = member.run.dataset.splits['validation']
+    if id(split) not in tables:
+      tables[id(split)] = pipeline.table(split, member.run.placement)
+    member.validation_table = tables[id(split)]
+
+
+@contextlib.contextmanager
+def _loggers(
+  members: Sequence[Member], start: int, tells: bool
+) -> Iterator[None]:
+  with contextlib.ExitStack() as stack:
+    for member in members:
+      member.logger = stack.enter_context(
+        MetricLogger(member.workdir, start_step=start, enabled=tells)
+      )
+    yield
+
+
+def _read(
+  meter: Meter, members: Sequence[Member], steps: range
+) -> dict[int, dict[str, float]]:
+  """Returns the metrics of every member that can go on, by its place.
+
+  Raises:
+    TrainingError: when none can.
+  """
+  records = {}
+  for i, member in enumerate(members):
+    if not member.failure:
+      records[i] = meter.read(i if len(members) > 1 else None)
+      member.check_finite(records[i], steps)
+  records = {i: r for i, r in records.items() if not members[i].failure}
+  if not records:
+    raise members[0].failure
+  return records
+
+
+def _mean(records: Sequence[dict[str, float]]) -> dict[str, float]:
+  """Returns what is shown of all members: their means, and speeds together."""
+  mean = {
+    name: sum(record[name] for record in records) / len(records)
+    for name in records[0]
+  }
+  if 'images_per_second' in mean:
+    mean['images_per_second'] *= len(records)
+  return mean
+
+
+def _wait(members: Sequence[Member]) -> None:
+  for member in members:
+    member.checkpoints.wait()
+
+
+def _is_stopping(signals: StopSignals, is_meeting_point: bool) -> bool:
+  """Whether to stop after this step; all processes decide the same."""
+  if jax.process_count() == 1:
+    return signals.received is not None
+  # Signals come to processes at different steps: they agree where all look.
+  return is_meeting_point and parallel.any_process(signals.received is not None)

@@ -1,0 +1,109 @@
+"""A run in the loop: where it lives, and what it has come to so far."""
+
+import math
+import pathlib
+from typing import Any
+
+from ferjax import inference, metrics
+from ferjax.checkpoint import BEST_METRIC, Checkpoints
+from ferjax.errors import TrainingError
+from ferjax.logs import MetricLogger
+from ferjax.run import Run
+from ferjax.train_state import TrainState
+
+
+class Member:
+  """What the loop knows of one of the runs that it trains.
+
+  Attributes:
+    run: all it is made of.
+    workdir: where it lives.
+    checkpoints: in its workdir.
+    logger: of its metrics, None before the loop begins.
+    validation_table: its validation split on the devices, or nothing.
+    best: the highest validation accuracy so far.
+    failure: why it cannot go on, None while it can.
+  """
+
+  def __init__(
+    self, run: Run, workdir: pathlib.Path, checkpoints: Checkpoints
+  ) -> None:
+    self.run = run
+    self.workdir = workdir
+    self.checkpoints = checkpoints
+    self.best = checkpoints.best_accuracy()
+    self.failure: TrainingError | None = None
+    self.logger: MetricLogger | None = None
+    self.validation_table: Any = ()
+
+  def validate(self, variables: Any) -> dict[str, float]:
+    """Returns the metrics of the validation split."""
+    evaluation = inference.evaluate(
+      self.run.config,
+      self.run.eval_step,
+      variables,
+      self.run.dataset.splits['validation'],
+      self.run.placement,
+      self.validation_table,
+    )
+    return metrics.means(evaluation.sums, 'val')
+
+  def check_finite(self, record: dict[str, float], steps: range) -> None:
+    """Notes the failure where a metric of these steps is not finite."""
+    broken = [
+      f'{name} is {record[name]}'
+      for name in ('train/loss', 'train/grad_norm')
+      if not math.isfinite(record[name])
+    ]
+    if not broken:
+      return
+    self.checkpoints.wait()
+    saved = self.checkpoints.steps()
+    self.failure = TrainingError(
+      f'{" and ".join(broken)} between steps {steps[0]} and {steps[-1]}; '
+      + (
+        f'the last good checkpoint is step {saved[-1]}'
+        if saved
+        else 'there is no checkpoint yet'
+      )
+      + '. In another --workdir, try a lower config.optimizer.learning_rate or '
+      'config.optimizer.clip_norm=1'
+    )
+
+  def record(
+    self,
+    read: dict[str, float],
+    step: int,
+    due: set[str],
+    state: TrainState,
+    stopping: bool,
+  ) -> dict[str, float]:
+    """Logs, validates and saves what is due; returns what was logged.
+
+    Args:
+      read: of `Meter.read`.
+      step: steps made so far.
+      due: of `Durations.due`.
+      state: after them.
+      stopping: whether the training ends here, and is to be saved.
+    """
+    run = self.run
+    record = {}
+    if 'log' in due:
+      rate = float(run.schedule(step - 1))
+      record |= read | {'train/learning_rate': rate}
+    validation = None
+    if 'eval' in due:
+      validation = self.validate(state.variables)
+      record |= validation
+    if record:
+      num_examples = len(run.dataset.splits['train'])
+      epoch = step * run.config.batch_size / num_examples
+      record = {'epoch': epoch} | record
+      self.logger.write(step, record)
+    is_best = validation is not None and validation[BEST_METRIC] > self.best
+    if is_best or stopping or 'checkpoint' in due:
+      self.checkpoints.save(state, validation)
+    if is_best:
+      self.best = validation[BEST_METRIC]
+    return record

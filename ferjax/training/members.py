@@ -1,0 +1,211 @@
+"""Trainings in their workdirs, from config to figures: one, or many together.
+
+Many are the folds of a cross-validation or the seeds of an ensemble. Each has a
+workdir that is complete in itself, whether they are trained as one program
+(`vmap`) or one after another (`loop`), and can go on in either way.
+"""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+import pathlib
+from typing import Any
+
+import jax
+from ml_collections import config_dict
+
+from ferjax import inference, origin, parallel
+from ferjax import workdir as workdir_lib
+from ferjax.checkpoint import Checkpoints, has_checkpoint
+from ferjax.errors import TrainingError, UserError
+from ferjax.evaluation import report
+from ferjax.logs import make_console, print_header
+from ferjax.run import Run, build
+from ferjax.studies import outcome
+from ferjax.training import loop
+from ferjax.training.member import Member
+
+# What a training came to: its figures on `validation`, or why it has none;
+# None where a signal stopped it.
+Result = dict[str, Any] | UserError | TrainingError | None
+
+
+def choose_mode(mode: str) -> str:
+  """Returns `vmap` or `loop`; `auto` is `loop` on CPUs.
+
+  There, four small networks as one program cost four to six times one.
+  """
+  if mode != 'auto':
+    return mode
+  return 'loop' if jax.default_backend() == 'cpu' else 'vmap'
+
+
+def train_all(
+  configs: Sequence[config_dict.ConfigDict],
+  workdirs: Sequence[pathlib.Path],
+  mode: str,
+) -> list[str] | None:
+  """Trains what is not finished yet; one that fails does not stop the others.
+
+  Args:
+    configs: of one form, and of as many steps.
+    workdirs: one for each.
+    mode: 'vmap' or 'loop'.
+
+  Returns:
+    Why each failed, in a line, '' where it did not; None if a signal stopped
+    them.
+  """
+  problems = [''] * len(configs)
+  left = [
+    i
+    for i, (config, workdir) in enumerate(zip(configs, workdirs, strict=True))
+    if not outcome.is_finished(workdir, config)
+  ]
+  groups = [left] if mode == 'vmap' and len(left) > 1 else [[i] for i in left]
+  while groups:
+    group = groups.pop(0)
+    try:
+      results = train_together(
+        [configs[i] for i in group], [workdirs[i] for i in group]
+      )
+    except loop.ApartError:
+      print('interrupted in different places: each goes on by itself')
+      groups += [[i] for i in group]
+      continue
+    except (UserError, TrainingError) as error:
+      results = [error]
+    if any(result is None for result in results):
+      return None
+    for i, result in zip(group, results, strict=True):
+      if isinstance(result, Exception):
+        problems[i] = str(result)
+        print(f'failed: {workdirs[i]}: {result}')
+    jax.clear_caches()  # each one's programs are of no use to the next
+  return problems
+
+
+def train_together(
+  configs: Sequence[config_dict.ConfigDict],
+  workdirs: Sequence[pathlib.Path],
+) -> list[Result]:
+  """Trains as one program, or goes on where that stopped.
+
+  Args:
+    configs: of one form, and of as many steps; at least one.
+    workdirs: one for each; all that a training leaves behind is there.
+
+  Returns:
+    What each came to; only where they are several, a failure is among it.
+
+  Raises:
+    UserError: when the only training cannot be made.
+    TrainingError: when the loss of the only one is no longer finite.
+    ApartError: see `loop.train`.
+  """
+  results: list[Result] = [None] * len(configs)
+  runs = {}
+  datasets = {}
+  for i, (config, workdir) in enumerate(zip(configs, workdirs, strict=True)):
+    try:
+      runs[i] = _begin(config, workdir, datasets)
+    except UserError as error:
+      if len(configs) == 1:
+        raise
+      results[i] = error
+  if not runs:
+    return results
+  _tell(runs, workdirs)
+  with _open(runs, workdirs) as members:
+    try:
+      is_whole = loop.train(list(members.values()))
+    except TrainingError:
+      if len(configs) == 1:
+        raise
+      is_whole = True
+    for i, member in members.items():
+      if member.failure:
+        results[i] = member.failure
+      elif is_whole:
+        results[i] = _finish(member)
+  return results
+
+
+def _begin(
+  config: config_dict.ConfigDict,
+  workdir: pathlib.Path,
+  datasets: dict[str, Any],
+) -> Run:
+  """Builds a run and claims its workdir.
+
+  Args:
+    config: the whole config.
+    workdir: of the run.
+    datasets: those loaded already, by their settings.
+  """
+  with parallel.together():
+    resumes = has_checkpoint(workdir)
+    key = config.data.to_json()
+    run = build(config, resumes, datasets.get(key))
+    datasets[key] = run.dataset
+    if parallel.is_main_process():
+      workdir_lib.create(workdir)
+      workdir_lib.claim(workdir, config, run.dataset.describe())
+  return run
+
+
+def _tell(runs: dict[int, Run], workdirs: Sequence[pathlib.Path]) -> None:
+  """Prints the header, and what became of the weights they start from."""
+  if not parallel.is_main_process():
+    return
+  first = min(runs)
+  run = runs[first]
+  rows = report.header(run.config, run.dataset, run.state.params)
+  title = f'ferjax in {workdirs[first]}'
+  if len(runs) > 1:
+    title += f' and {len(runs) - 1} more as one program, of which this is one'
+  print_header(title, rows, make_console())
+  for i, run in runs.items():
+    if run.origin:
+      source = run.config.init_from
+      if i == first:
+        lines = [*run.origin.lines(source), *origin.notes(run.config)]
+        print(*lines, sep='\n', end='\n\n')
+      workdir_lib.write_origin(workdirs[i], source, run.origin._asdict())
+
+
+@contextlib.contextmanager
+def _open(
+  runs: dict[int, Run], workdirs: Sequence[pathlib.Path]
+) -> Iterator[dict[int, Member]]:
+  with contextlib.ExitStack() as stack:
+    members = {}
+    for i, run in runs.items():
+      checkpoints = stack.enter_context(
+        Checkpoints(
+          workdirs[i], run.config.keep_checkpoints, run.config.to_dict()
+        )
+      )
+      members[i] = Member(run, workdirs[i], checkpoints)
+    yield members
+
+
+def _finish(member: Member) -> dict[str, Any]:
+  """Evaluates the best checkpoint on `validation` and draws the curves."""
+  run, workdir = member.run, member.workdir
+  step, variables = member.checkpoints.restore_model(
+    'best', run.state.variables
+  )
+  predictor = inference.Predictor(
+    run.config, run.dataset.describe(), step, variables, run.eval_step
+  )
+  figures = report.evaluate(
+    predictor, run.dataset, 'validation', workdir / 'eval' / 'validation'
+  )
+  if parallel.is_main_process():
+    report.draw_training(workdir, run.dataset)
+    print(f'curves and samples in {workdir}')
+    print(
+      'This checkpoint was chosen on validation. For an unbiased figure:\n'
+      f'  python -m ferjax.evaluate --workdir={workdir} --split=test'
+    )
+  return figures
