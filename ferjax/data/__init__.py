@@ -10,6 +10,7 @@ from ferjax.data import (
   ckplus,
   fer2013,
   ferplus,
+  folders,
   folds,
   mnist,
   selection,
@@ -19,13 +20,14 @@ from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
 
 # Besides these, every data set that was prepared, by whatever name.
-DATASETS = ('synthetic', 'fer2013', 'ferplus', 'ckplus', 'mnist')
+DATASETS = ('synthetic', 'fer2013', 'ferplus', 'ckplus', 'mnist', 'folders')
 
 _HOW_TO_GET = {
   'fer2013': fer2013.HOW_TO_GET,
   'ferplus': ferplus.HOW_TO_GET,
   'ckplus': ckplus.HOW_TO_GET,
   'mnist': mnist.HOW_TO_GET,
+  'folders': folders.HOW_TO_GET,
 }
 
 
