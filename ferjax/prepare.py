@@ -35,6 +35,8 @@ OPTIONS = {
 }
 SOURCES = tuple(OPTIONS)
 
+_CKEXTENDED = 'ckextended'  # what ckplus makes of ckextended.csv
+
 _LARGEST = 1024  # pixels of a side
 
 _DATASET = flags.DEFINE_string('dataset', None, f'One of {", ".join(SOURCES)}.')
@@ -137,18 +139,19 @@ def _options() -> dict[str, Any]:
         f'--{name}: is for --dataset={" and ".join(takers)}, not for {dataset}'
       )
   if dataset == 'ferplus':
-    if 'votes' not in given:
+    if not given.get('votes'):
       raise UserError(
         '--votes=FILE is missing: fer2013new.csv of'
         ' github.com/microsoft/FERPlus'
       )
     given['votes'] = cli.path(given['votes'])
-  _check_name(dataset)
+  # Its form decides which of the two ckplus is.
+  _check_name((dataset, _CKEXTENDED) if dataset == 'ckplus' else (dataset,))
   return given
 
 
-def _check_name(dataset: str) -> None:
-  """Raises UserError if --name is no name, or that of another data set."""
+def _check_name(own: Sequence[str]) -> None:
+  """Raises UserError if --name is no name, or known and not one of `own`."""
   from ferjax.data import DATASETS
 
   name = _NAME.value
@@ -159,7 +162,7 @@ def _check_name(dataset: str) -> None:
       f'--name={name}: must be of the letters a-z, digits and underscores, a'
       ' letter first'
     )
-  if name != dataset and name in {*DATASETS, *SOURCES}:
+  if name not in own and name in {*DATASETS, *SOURCES, _CKEXTENDED}:
     raise UserError(f'--name={name}: is the name of another data set')
 
 
@@ -188,6 +191,7 @@ def _read(options: dict[str, Any], progress: Callable[[float], None]) -> 'Raw':
     ) from error
   if not _NAME.value:
     return result
+  _check_name((result.dataset.name,))
   dataset = dataclasses.replace(result.dataset, name=_NAME.value)
   return dataclasses.replace(result, dataset=dataset)
 

@@ -4,7 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from ferjax.data import ckextended, ckplus, crops, raw, synthetic
+from ferjax.data import ckplus, crops, raw, synthetic
 from ferjax.errors import UserError
 
 CK48 = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'CK+48'
@@ -194,6 +194,23 @@ def test_bad_labels_are_named_or_left_out(tmp_path, text, message):
   assert len(result.skipped) == 1
 
 
+def test_a_tree_without_any_label_is_refused(tmp_path):
+  make_tree(tmp_path, 2)
+  for path in tmp_path.glob('Emotion/*/*/*.txt'):
+    path.unlink()
+  with pytest.raises(UserError, match='Emotion: holds no labels, such as S005'):
+    read(tmp_path, skip=True)
+
+
+def test_names_of_frames_may_end_in_capitals(tmp_path):
+  make_tree(tmp_path, 1)
+  expected = read(tmp_path).dataset.splits['full']
+  for path in tmp_path.glob('cohn-kanade-images/*/*/*.png'):
+    path.rename(path.with_suffix('.PNG'))
+  found = read(tmp_path).dataset.splits['full']
+  np.testing.assert_array_equal(found.images, expected.images)
+
+
 def test_bad_sequences_are_named_or_left_out(tmp_path):
   make_tree(tmp_path, 6)
   images = tmp_path / 'cohn-kanade-images'
@@ -229,71 +246,6 @@ def test_bad_sequences_are_named_or_left_out(tmp_path):
   assert len(read(tmp_path, skip=True).dataset.splits['full']) == 3 + 3 + 2
 
 
-def write_csv(path, labels, usages):
-  rows = [
-    f'{label},{" ".join(map(str, face.ravel()))},{usage}'
-    for label, face, usage in zip(labels, FACES, usages, strict=False)
-  ]
-  path.write_text('\n'.join(['emotion,pixels,Usage', *rows, '']))
-
-
-def test_ckextended_is_a_data_set_of_its_own_without_subjects(tmp_path):
-  usages = ['Training'] * 8 + ['PublicTest', 'PrivateTest'] * 4
-  write_csv(tmp_path / 'ckextended.csv', [*range(8)] * 2, usages)
-  for source in (tmp_path, tmp_path / 'ckextended.csv'):
-    result = read(source)
-    dataset = result.dataset
-    assert dataset.name == 'ckextended'
-    assert dataset.class_names[6:] == ('neutral', 'contempt')
-    assert result.columns == {}
-    assert list(dataset.splits) == ['train', 'validation', 'test']
-    train, test = dataset.splits['train'], dataset.splits['test']
-    np.testing.assert_array_equal(train.images[..., 0], FACES[:8])
-    np.testing.assert_array_equal(train.labels, range(8))
-    np.testing.assert_array_equal(test.index, [9, 11, 13, 15])
-    assert dataset.notes[0] == ckextended.NOTE
-    assert 'names no subjects' in dataset.notes[0]
-    assert '16 faces (2/2/2/2/2/2/2/2 by class)' in dataset.notes[1]
-  big = read(source, image_size=64).dataset
-  assert big.image_shape == (64, 64, 1)
-  assert 'images of 48x48 resized to 64x64' in big.notes
-
-
-def test_the_published_counts_of_ckextended_pass_without_a_remark(tmp_path):
-  labels = np.repeat(np.arange(8), ckextended.PUBLISHED)
-  assert len(labels) == 920
-  black = ' '.join('0' * 2304)
-  rows = [f'{label},{black},Training' for label in labels]
-  path = tmp_path / 'other_name.csv'
-  path.write_text('\n'.join(['emotion,pixels,Usage', *rows]))
-  result = read(path)
-  assert result.dataset.notes == (ckextended.NOTE,)
-  assert sorted(result.missing) == ['test', 'validation']
-
-
-@pytest.mark.parametrize(
-  ('change', 'message'),
-  [
-    (
-      lambda text: text.replace('\n3,', '\n8,', 1),
-      r'line 5: .*not one of 0\.\.7',
-    ),
-    (lambda text: text.replace('Training\n', 'Train\n', 1), "Usage 'Train' is"),
-    (lambda text: text.replace(' ', ' 999 ', 1), 'line 2: pixel 2 is'),
-    (lambda text: text.replace(',Training\n', '\n', 1), '2 instead of 3 col'),
-    (lambda text: text.replace(',Usage', ''), 'no column Usage'),
-    (lambda text: '', 'the file is empty'),
-    (lambda text: 'emotion,pixels,Usage\n', 'holds no valid example'),
-  ],
-)
-def test_faults_of_ckextended_are_named(tmp_path, change, message):
-  path = tmp_path / 'ckextended.csv'
-  write_csv(path, range(8), ['Training'] * 8)
-  path.write_text(change(path.read_text()))
-  with pytest.raises(UserError, match=message):
-    read(path)
-
-
 def test_bad_files_of_ck48_are_named_or_left_out(tmp_path):
   make_ck48(tmp_path)
   name = 'S001_001_00000001.png'
@@ -306,6 +258,17 @@ def test_bad_files_of_ck48_are_named_or_left_out(tmp_path):
   result = read(tmp_path, skip=True)
   assert len(result.dataset.splits['full']) == 24
   assert len(result.skipped) == 2
+
+
+def test_a_frame_that_stands_twice_is_named_or_left_out(tmp_path):
+  (name, image), *_ = make_ck48(tmp_path).items()
+  save(tmp_path / 'surprise' / name, image)
+  twice = rf'surprise/{name}: the same frame as .*anger/{name}'
+  with pytest.raises(UserError, match=twice):
+    read(tmp_path)
+  result = read(tmp_path, skip=True)
+  assert len(result.dataset.splits['full']) == 24
+  assert len(result.skipped) == 1
 
 
 def test_other_sources_are_refused(tmp_path):
@@ -338,7 +301,7 @@ def test_other_sources_are_refused(tmp_path):
 
 def test_arguments_that_do_not_apply_are_refused(tmp_path):
   make_ck48(tmp_path / 'CK+48', 2)
-  write_csv(tmp_path / 'ckextended.csv', range(8), ['Training'] * 8)
+  (tmp_path / 'ckextended.csv').touch()
   for source in (tmp_path / 'CK+48', tmp_path / 'ckextended.csv'):
     with pytest.raises(UserError, match='are cut already; leave --crop out'):
       read(source, crop='detect')

@@ -204,6 +204,8 @@ def test_nothing_is_read_for_a_target_that_is_there(tmp_path):
     ({'image_size': 48}, '--image_size: is for --dataset=ckplus and folders'),
     ({'dataset': 'ckplus', 'seed': 0}, '--seed: is for .* not for ckplus'),
     ({'dataset': 'ferplus'}, '--votes=FILE is missing: fer2013new'),
+    ({'dataset': 'ferplus', 'votes': ''}, '--votes=FILE is missing'),
+    ({'name': 'ckextended'}, '--name=ckextended: is the name of another'),
     ({'name': 'mnist'}, '--name=mnist: is the name of another data set'),
     ({'name': 'synthetic'}, '--name=synthetic: is the name of another'),
     ({'name': 'My-Faces'}, '--name=My-Faces: must be of the letters a-z'),
@@ -213,6 +215,14 @@ def test_nothing_is_read_for_a_target_that_is_there(tmp_path):
 def test_wrong_flags_are_named(tmp_path, values, words):
   with pytest.raises(UserError, match=words):
     run(tmp_path, **{'source': tmp_path, **values})
+
+
+def test_ckextended_is_not_to_be_named_ckplus(tmp_path):
+  source = write_csv(tmp_path / 'ckextended.csv')
+  with pytest.raises(UserError, match='--name=ckplus: is the name of another'):
+    run(tmp_path, source, dataset='ckplus', name='ckplus')
+  run(tmp_path, source, dataset='ckplus', name='ckextended')
+  assert len(load(tmp_path, 'ckextended').splits['train']) == 20
 
 
 def test_a_negative_seed_is_refused():

@@ -173,6 +173,11 @@ def test_the_home_of_nobody_is_no_place_to_write_to():
     records.target('~nobody-at-all/data', 'faces')
 
 
+def test_a_folder_whose_name_is_no_text_is_no_place_to_write_to():
+  with pytest.raises(UserError, match="can't encode"):
+    records.target('faces\udcff', 'faces')
+
+
 def test_a_bucket_is_no_place_to_write_to():
   with pytest.raises(UserError, match='prepare in a local folder'):
     records.target('gs://bucket/data', 'faces')

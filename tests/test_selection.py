@@ -24,6 +24,8 @@ def make_split(names, n, soft, seed=0):
   rng = np.random.default_rng(seed)
   labels = rng.permutation(np.arange(n) % len(names)).astype(np.int32)
   targets = rng.dirichlet([0.3] * len(names), n).astype(np.float32)
+  if soft:
+    labels = targets.argmax(1).astype(np.int32)
   images = rng.integers(0, 256, (n, 2, 2, 1), np.uint8)
   return Split(images, labels, 7 + 3 * np.arange(n), targets if soft else None)
 
@@ -57,15 +59,16 @@ def expected_by_name(examples, merged_into, dropped):
   """The rule, one example at a time."""
   result = {}
   for number, (name, image, target) in examples.items():
-    name = merged_into.get(name, name)
+    name, sums = merged_into.get(name, name), {}
+    if target is not None:
+      for old, value in target.items():
+        new = merged_into.get(old, old)
+        sums[new] = sums.get(new, 0) + value
+      name = max(sums, key=sums.get)
     if name in dropped:
       continue
     if target is not None:
-      sums = {}
-      for old, value in target.items():
-        new = merged_into.get(old, old)
-        if new not in dropped:
-          sums[new] = sums.get(new, 0) + value
+      sums = {new: sums[new] for new in sums if new not in dropped}
       total = sum(sums.values())
       if total == 0:
         continue
@@ -178,6 +181,26 @@ def test_a_target_with_nothing_left_goes():
     result.splits['train'].targets, [[2 / 3, 1 / 3], [0, 1]], rtol=1e-6
   )
   assert result.notes == ('classes dropped: c (1 of 3 train examples)',)
+
+
+def test_a_label_goes_where_most_of_a_merged_target_is():
+  targets = np.array(
+    [[0.4, 0.3, 0.3], [0.5, 0.3, 0.2], [0.6, 0.2, 0.2]], np.float32
+  )
+  split = Split(
+    np.zeros((3, 1, 1, 1), np.uint8),
+    np.zeros(3, np.int32),
+    np.arange(3),
+    targets,
+  )
+  dataset = Dataset('letters', tuple('abc'), {'train': split}, 'here')
+  for order in (('a', 'x'), ('x', 'a')):  # of equals, the one that led
+    result = selection.select(
+      make_config(merge=('x=b+c',), order=order), dataset
+    )
+    labels = result.splits['train'].labels
+    assert [order[label] for label in labels] == ['x', 'a', 'a']
+    assert labels.dtype == np.int32
 
 
 def test_merges_follow_one_another():

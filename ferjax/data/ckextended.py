@@ -44,18 +44,22 @@ def read(
     UserError: if the file is another one, or a bad row is not to be skipped.
   """
   examples = {split: [] for split in SPLITS}
-  lines = source.read_text(encoding='utf-8-sig', errors='replace').splitlines()
-  header = fer2013.read_header(source, lines[0] if lines else '')
-  if 'Usage' not in header:
-    raise UserError(f'{source}, line 1: no column Usage, so it is not {FILE}')
-  for row, line in enumerate(lines[1:]):
-    try:
-      split, label, pixels = _parse_row(header, line)
-      image = crops.resize(pixels.reshape(raw.SIDE, raw.SIDE), image_size)
-      examples[split].append((image, label, row))
-    except raw.BadRow as reason:
-      bad_rows.add(f'{source}, line {row + 2}', reason)
-    progress(row / len(lines))
+  num_rows, num_bytes = 0, source.stat().st_size
+  with source.open(encoding='utf-8-sig', errors='replace') as file:
+    header = fer2013.read_header(source, file.readline())
+    if 'Usage' not in header:
+      raise UserError(f'{source}, line 1: no column Usage, so it is not {FILE}')
+    for number, line in enumerate(file, 2):
+      if line.isspace():
+        continue
+      try:
+        split, label, pixels = _parse_row(header, line)
+        image = crops.resize(pixels.reshape(raw.SIDE, raw.SIDE), image_size)
+        examples[split].append((image, label, num_rows))
+      except raw.BadRow as reason:
+        bad_rows.add(f'{source}, line {number}', reason)
+      num_rows += 1
+      progress(file.buffer.tell() / num_bytes)
   splits = {
     split: raw.make_split(*zip(*rows, strict=True))
     for split, rows in examples.items()

@@ -107,7 +107,8 @@ def _read_ck48(
   def load(path: pathlib.Path) -> np.ndarray:
     return crops.resize(raw.read_image(path), image_size)
 
-  images, taken = _load(sorted(frames), load, bad_rows, progress)
+  frames = ckplus_tree.distinct(frames, bad_rows)
+  images, taken = _load(frames, load, bad_rows, progress)
   notes = crops.resize_notes(image_size)
   return _make_raw(
     f'CK+48 from {folder}', images, taken, False, notes, bad_rows

@@ -13,6 +13,7 @@ import re
 from typing import NamedTuple
 
 from ferjax.data import raw
+from ferjax.errors import UserError
 
 IMAGES, LABELS = 'cohn-kanade-images', 'Emotion'
 NUM_PEAK_FRAMES = 3
@@ -50,7 +51,7 @@ def parse_names(
   """
   frames = []
   for path in paths:
-    match = re.fullmatch(r'(S\d{3})_(\d{3})_(\d{8})\.png', path.name)
+    match = re.fullmatch(r'(S\d{3})_(\d{3})_(\d{8})\.(?i:png)', path.name)
     if match:
       subject, sequence, number = match.groups()
       frame = Frame(subject, int(sequence), int(number), class_name, path)
@@ -59,6 +60,22 @@ def parse_names(
       reason = 'not named SUBJECT_SEQUENCE_FRAME.png (S010_004_...)'
       bad_rows.add(str(path), raw.BadRow(reason))
   return frames
+
+
+def distinct(frames: Sequence[Frame], bad_rows: raw.BadRows) -> list[Frame]:
+  """Returns the frames in their order, each one once.
+
+  Args:
+    frames: by their names.
+    bad_rows: told of every file that holds the same frame as another one.
+  """
+  kept = {}
+  for frame in sorted(frames):
+    first = kept.setdefault(frame[:3], frame)
+    if first is not frame:
+      reason = raw.BadRow(f'the same frame as {first.path}')
+      bad_rows.add(str(frame.path), reason)
+  return list(kept.values())
 
 
 def labelled_frames(
@@ -77,8 +94,16 @@ def labelled_frames(
 
   Returns:
     The frames, and the number of sequences without a label.
+
+  Raises:
+    UserError: if no sequence has a label, or a bad one is not to be skipped.
   """
   frame_files, label_files = _files(images), _files(labels)
+  if not label_files:
+    raise UserError(
+      f'{labels}: holds no labels, such as'
+      ' S005/001/S005_001_00000011_emotion.txt'
+    )
   frames = []
   for sequence, files in sorted(label_files.items()):
     where = labels / sequence
@@ -87,7 +112,7 @@ def labelled_frames(
       where = images / sequence
       files = frame_files.get(sequence, [])
       found = parse_names(files, class_name, bad_rows)
-      frames += _pick(sequence, found, neutral)
+      frames += _pick(sequence, distinct(found, bad_rows), neutral)
     except raw.BadRow as reason:
       bad_rows.add(str(where), reason)
   return sorted(frames), len(frame_files.keys() - label_files.keys())
@@ -129,14 +154,14 @@ def _read_label(sequence: str, files: Sequence[pathlib.Path]) -> str:
   return _CODES[code]
 
 
-def _pick(sequence: str, frames: Sequence[Frame], neutral: bool) -> list[Frame]:
-  """Returns the frames of one sequence that are taken, 'S005/001'."""
+def _pick(sequence: str, frames: list[Frame], neutral: bool) -> list[Frame]:
+  """Returns those of a sequence ('S005/001'), in order, that are taken."""
   for frame in frames:
     if f'{frame.subject}/{frame.sequence:03}' != sequence:
       raise raw.BadRow(f'{frame.path.name} is of another sequence')
   least = NUM_PEAK_FRAMES + neutral
   if len(frames) < least:
     raise raw.BadRow(f'{len(frames)} frames; it takes {least}')
-  first, *_ = frames = sorted(frames)
+  first, *_ = frames
   start = [first._replace(class_name='neutral')] if neutral else []
   return start + frames[-NUM_PEAK_FRAMES:]

@@ -35,7 +35,10 @@ def draw(
     for part in range(num_parts):
       parts[own[part * tenth : (part + 1) * tenth]] = part + 1
   if not parts.any():
-    raise UserError(f'{source}: too few rows to draw a validation split from')
+    raise UserError(
+      f'{source}: too few rows to draw a validation split from; it takes five'
+      ' of a class'
+    )
   return tuple(split.take(parts == part) for part in range(num_parts + 1))
 
 

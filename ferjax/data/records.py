@@ -90,15 +90,17 @@ def target(data_dir: str, name: str) -> pathlib.Path:
   """Returns the folder that `write` makes, `DATA_DIR/NAME/VERSION`.
 
   Raises:
-    UserError: if `data_dir` is not of this machine, or the home of nobody.
+    UserError: if `data_dir` is not of this machine, the home of nobody or no
+      text.
   """
   if '://' in data_dir:
     raise UserError(
       f'--data_dir={data_dir}: prepare in a local folder, then copy it there'
     )
   try:
+    data_dir.encode()  # as array_record will
     return pathlib.Path(data_dir).expanduser() / name / VERSION
-  except RuntimeError as error:
+  except (RuntimeError, UnicodeError) as error:
     raise UserError(f'--data_dir={data_dir}: {error}') from None
 
 

@@ -12,6 +12,8 @@ from ferjax.errors import UserError
 # The classes in their order, each with the positions that it had at first.
 Classes = Mapping[str, Sequence[int]]
 
+_ROUNDING = 1e-5  # of sums of shares; two that differ do so by far more
+
 
 def validate(config: config_dict.ConfigDict) -> None:
   """Checks what the section `config.data` says of classes, without the data.
@@ -30,9 +32,10 @@ def select(
   """Merges, then drops, then orders the classes as `config.data` says.
 
   A merged class stands where the first of its parts stood. Soft targets are
-  summed over merged classes. An example of a dropped class is left out, and
-  so is one whose soft target holds nothing else; the targets of the others
-  are scaled to sum to 1 again.
+  summed over merged classes, and the label is the class that then leads; of
+  equals, the one that did. An example of a dropped class is left out, and so
+  is one whose soft target holds nothing else; the targets of the others are
+  scaled to sum to 1 again.
 
   Args:
     config: the section `config.data`.
@@ -64,7 +67,7 @@ def select(
       ' are the least'
     )
   splits = {
-    name: _relabel(split, after, dataset.num_classes)
+    name: _relabel(_lead(split, merged), after, dataset.num_classes)
     for name, split in dataset.splits.items()
   }
   if dropped:
@@ -161,6 +164,22 @@ def _order(classes: Classes, names: Sequence[str], foreign: bool) -> Classes:
       f' classes that are left: {", ".join(classes)}'
     )
   return {name: classes[name] for name in (*known, *missing)}
+
+
+def _lead(split: Split, classes: Classes) -> Split:
+  """Returns the examples with labels of the classes that lead after merges.
+
+  The label of a merged class is then that of one of its parts.
+  """
+  if split.targets is None or all(len(i) == 1 for i in classes.values()):
+    return split
+  shares = np.zeros_like(split.targets)  # of its whole class, for each part
+  for positions in classes.values():
+    shares[:, positions] = split.targets[:, positions].sum(1, keepdims=True)
+  own = np.take_along_axis(shares, split.labels[:, None], axis=1)[:, 0]
+  leads = shares.max(1, initial=0) > own + _ROUNDING
+  labels = np.where(leads, shares.argmax(1), split.labels)
+  return dataclasses.replace(split, labels=labels.astype(np.int32))
 
 
 def _relabel(split: Split, classes: Classes, num_classes: int) -> Split:
