@@ -9,6 +9,7 @@ import pathlib
 from absl import flags
 
 from ferjax import cli
+from ferjax.errors import UserError
 
 _WORKDIR = flags.DEFINE_multi_string(
   'workdir', None, 'The workdir of a training; several make an ensemble.'
@@ -50,6 +51,8 @@ flags.mark_flag_as_required('workdir')
 def main(argv: Sequence[str]) -> None:
   """Evaluates as the flags say."""
   del argv
+  if _EXPLAIN.value and not _REPORT.value:
+    raise UserError('--explain goes with --report, whose page has heat maps')
   from ferjax import parallel
   from ferjax.evaluation import assessment, ensemble, report, scoring
 
@@ -59,6 +62,10 @@ def main(argv: Sequence[str]) -> None:
   classifier = ensemble.load(workdirs, _CHECKPOINT.value, _TTA.value)
   split, other = _SPLIT.value, (_DATASET.value, _DATA_DIR.value)
   dataset = scoring.load_data(classifier, split, *other)
+  if _EXPLAIN.value:
+    from ferjax.evaluation import explanation
+
+    explanation.check(classifier, dataset.splits[split], _EXPLAIN.value)
   if _TEMPERATURE.value == 'fit':
     classifier, dataset = scoring.calibrate(classifier, dataset, split, *other)
   folder = _folder(workdirs, classifier.config.data.name)

@@ -45,8 +45,8 @@ def main(argv: Sequence[str]) -> None:
   settings.name, settings.dir = name, _DATA_DIR.value
   dataset = data.load_dataset(settings, data.split_names(settings))
   _make(folder)
+  suspects = _doubt(dataset)  # first: what was given may not fit
   audit = audit_lib.inspect(dataset.splits)
-  suspects = _doubt(dataset)
   _print(dataset, audit, suspects)
   _write(dataset, audit, suspects, folder)
   print(f'written to {folder}: open explore.html')

@@ -36,6 +36,19 @@ FOLDERS = {
 }
 
 
+def test_explain_needs_a_report():
+  done = subprocess.run(
+    [sys.executable, '-m', 'ferjax.evaluate', '--workdir=w', '--explain=1'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=60,
+    check=False,
+  )
+  assert done.returncode == 2
+  assert '--explain goes with --report' in done.stderr
+
+
 def test_folders_say_what_differs():
   done = subprocess.run(
     [sys.executable, '-c', SCRIPT],

@@ -1,5 +1,7 @@
 """The page of an evaluation: it shows what metrics.json says."""
 
+import base64
+import csv
 import html
 import json
 import re
@@ -13,9 +15,14 @@ from ferjax import inference, models, parallel, steps
 from ferjax.data import synthetic
 from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
-from ferjax.evaluation import assessment, explanation, report
+from ferjax.evaluation import assessment, ensemble, explanation, report
 from ferjax.evaluation import page as evaluation_page
 
+# One white pixel.
+PNG = base64.b64decode(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsZcY'
+  'ZgAAAABJRU5ErkJggg=='
+)
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 
 
@@ -62,7 +69,9 @@ def words(text):
 
 
 def check_figures(text, figures):
-  assert f'accuracy {figures["accuracy"]:.2%}' in text
+  low, high = figures['accuracy_interval']
+  interval = f'95% interval {low:.2%} to {high:.2%}'
+  assert f'accuracy ({interval}) {figures["accuracy"]:.2%}' in text
   assert f'{figures["macro_f1"]:.4f}' in text
   assert f'{figures["calibrated"]["temperature"]:.3f}' in text
   for name, scores in figures['classes'].items():
@@ -121,8 +130,51 @@ def test_images_can_be_chosen(answered):
   index = result.examples.index
   chosen = [int(index[5]), int(index[2])]
   np.testing.assert_array_equal(explanation.choose(result, chosen), [5, 2])
-  with pytest.raises(UserError, match='index -1 was scored'):
+  with pytest.raises(UserError, match='index -1 is scored'):
     explanation.choose(result, [-1])
+
+
+def test_what_cannot_be_explained_is_refused_beforehand(answered):
+  predictor, result = answered
+  explanation.check(predictor, result.examples, [int(result.examples.index[3])])
+  with pytest.raises(UserError, match='index 10000000 is scored'):
+    explanation.check(predictor, result.examples, [10_000_000])
+  both = ensemble.Ensemble((predictor, predictor), ('a', 'b'))
+  with pytest.raises(UserError, match='an ensemble has no heat maps'):
+    explanation.check(both, result.examples, [0])
+
+
+def test_page_of_a_workdir_of_seeds_shows_each(answered, tmp_path):
+  predictor, _ = answered
+  names = ('member_0', 'member_1')
+  seeds = ensemble.Ensemble((predictor, predictor), names)
+  faces = synthetic.load(('validation',), 0).splits['validation']
+  faces = faces.take(np.flatnonzero(faces.labels < 3)[:20])
+  own = predictor.class_names
+  dataset = Dataset('drawn', own, {'validation': faces}, 'drawn')
+  for name in names:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / 'curves.png').write_bytes(PNG)
+  result = assessment.assess(seeds, dataset, 'validation')
+  folder = tmp_path / 'eval' / 'validation'
+  report.write(result, folder)
+  page = evaluation_page.write(seeds, result, [tmp_path], folder)
+  text = page.read_text()
+  for name in names:
+    assert f'alt="Curves of the training of {name}"' in text
+    assert f'{name}: what is not at its default' in words(text)
+
+
+def test_predictions_lose_no_digit(answered, page):
+  _, result = answered
+  with (page.parent / 'predictions.csv').open() as file:
+    lines = list(csv.DictReader(file))
+  values = [
+    [line[name] for name in ('a <b>', 'happy', 'sad')] for line in lines
+  ]
+  np.testing.assert_array_equal(
+    np.array(values).astype(np.float32), result.evaluation.probabilities
+  )
 
 
 def test_surest_hit_and_mistake_of_each_class_are_chosen(answered):

@@ -102,6 +102,10 @@ def test_what_does_not_fit_is_refused(tmp_path, dataset):
   refuse('no example 0 there', 'c', train, values)
   flipped = Split(examples.images, 1 - examples.labels, examples.index)
   refuse('example 100 is angry, not happy', 'd', flipped, values)
+  three = Dataset('faces', (*NAMES, 'sad'), dataset.splits, 'nowhere')
+  path = write(tmp_path / 'g', examples, values)
+  with pytest.raises(UserError, match='says nothing of the class sad'):
+    suspects.from_files([path], three)
   splits = {'train': train, 'validation': train}
   unclear = Dataset('faces', NAMES, splits, 'nowhere')
   path = write(tmp_path / 'e', train, values, split_name=None)

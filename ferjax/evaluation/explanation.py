@@ -6,12 +6,33 @@ import pathlib
 import numpy as np
 
 from ferjax import plots
+from ferjax.data.dataset import Split
 from ferjax.errors import UserError
 from ferjax.evaluation import insight, projection
 from ferjax.evaluation.assessment import Result
-from ferjax.inference import Predictor
+from ferjax.inference import Classifier, Predictor
 
 POINTS = 2000  # images that are projected at most
+
+
+def check(
+  classifier: Classifier, examples: Split, chosen: Sequence[int]
+) -> None:
+  """Refuses what cannot be explained before all of it is scored.
+
+  Args:
+    classifier: that is to be explained.
+    examples: of the whole split.
+    chosen: the `index` of each image.
+
+  Raises:
+    UserError: for an ensemble, and for an image that is not there.
+  """
+  if not isinstance(classifier, Predictor):
+    raise UserError(
+      '--explain: an ensemble has no heat maps; give a single --workdir'
+    )
+  _refuse_unknown(examples.index, chosen)
 
 
 def choose(result: Result, chosen: Sequence[int] = ()) -> np.ndarray:
@@ -26,13 +47,8 @@ def choose(result: Result, chosen: Sequence[int] = ()) -> np.ndarray:
     UserError: if an image that was chosen is not there.
   """
   if chosen:
+    _refuse_unknown(result.examples.index, chosen)
     places = {index: row for row, index in enumerate(result.examples.index)}
-    unknown = [index for index in chosen if index not in places]
-    if unknown:
-      raise UserError(
-        f'--explain: no image with the index {unknown[0]} was scored; '
-        'predictions.csv lists them'
-      )
     return np.array([places[index] for index in chosen])
   probabilities = result.evaluation.probabilities
   guesses, labels = probabilities.argmax(1), result.examples.labels
@@ -105,3 +121,12 @@ def draw_features(
     tuple(f'{name} component ({share:.0%} of all)' for name, share in shares),
   )
   return path
+
+
+def _refuse_unknown(index: np.ndarray, chosen: Sequence[int]) -> None:
+  unknown = sorted(set(chosen) - set(index.tolist()))
+  if unknown:
+    raise UserError(
+      f'--explain: no image with the index {unknown[0]} is scored; '
+      f'they go from {index.min()} to {index.max()}'
+    )

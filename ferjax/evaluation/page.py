@@ -5,12 +5,10 @@ import pathlib
 
 import numpy as np
 
-from ferjax import (
-  config as config_lib,
-)
+from ferjax import config as config_lib
 from ferjax import plots
 from ferjax.errors import UserError
-from ferjax.evaluation import explanation, mistakes, report
+from ferjax.evaluation import ensemble, explanation, mistakes, report
 from ferjax.evaluation.assessment import Result
 from ferjax.inference import Classifier, Predictor
 from ferjax.pages import Page
@@ -32,7 +30,7 @@ def write(
   Args:
     classifier: who answered.
     result: what it answered.
-    workdirs: of its networks; their curves are shown.
+    workdirs: as of `ensemble.load`; the curves of their runs are shown.
     folder: where `report.write` wrote; gets the figures and `report.html`.
     chosen: the `index` of images to be explained; of none, each class's surest
       hit and surest mistake are.
@@ -68,8 +66,9 @@ def _facts(result: Result) -> dict[str, str]:
   found = result.figures
   low, high = found['accuracy_interval']
   facts = {
-    'accuracy': f'{found["accuracy"]:.2%}',
-    'its 95% interval': f'{100 * low:.1f}-{high:.1%}',
+    f'accuracy (95% interval {low:.2%} to {high:.2%})': (
+      f'{found["accuracy"]:.2%}'
+    ),
     'macro-F1': f'{found["macro_f1"]:.4f}',
     'calibration error': f'{found["ece"]:.4f}',
     'images': f'{found["num_examples"]:,}',
@@ -197,20 +196,26 @@ def _add_training(
   page: Page, classifier: Classifier, workdirs: Sequence[pathlib.Path]
 ) -> None:
   page.section('Training')
-  for workdir in workdirs:
-    if (workdir / 'curves.png').is_file():
-      _add_figure(page, workdir / 'curves.png', 'Curves of the training')
+  runs = [
+    run
+    for workdir in workdirs
+    for run in ensemble.member_workdirs(workdir) or [workdir]
+  ]
+  for run in runs:
+    if (run / 'curves.png').is_file():
+      alt = f'Curves of the training of {run.name}'
+      _add_figure(page, run / 'curves.png', alt, run.name)
   usual = config_lib.flatten(config_lib.default_config())
-  for workdir, config in zip(workdirs, classifier.configs, strict=True):
+  for run, config in zip(runs, classifier.configs, strict=True):
     settings = sorted(config_lib.flatten(config).items())
     changed = [item for item in settings if item[1] != usual.get(item[0])]
     page.table(
       ['setting', 'value', 'default'],
       [(field, value, usual.get(field, '')) for field, value in changed],
-      f'{workdir.name}: what is not at its default',
+      f'{run.name}: what is not at its default',
     )
     rest = [item for item in settings if item not in changed]
-    page.table(['setting', 'value'], rest, 'All other settings')
+    page.table(['setting', 'value'], rest, f'{run.name}: all other settings')
 
 
 def _add_figure(

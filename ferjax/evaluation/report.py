@@ -137,8 +137,9 @@ def _print(found: Mapping[str, Any], title: str) -> None:
   print(
     f'{_accuracy(found)}, macro-F1 {found["macro_f1"]:.4f}, loss '
     f'{found["loss"]:.4f}\n{found["num_examples"]:,} examples of '
-    f'{found["dataset"]} {found["split"]}, checkpoint of step '
-    f'{found["step"]:,}'
+    f'{found["dataset"]} {found["split"]}, '
+    + ('checkpoints up to' if found['members'] else 'checkpoint of')
+    + f' step {found["step"]:,}'
   )
   for line in remarks(found):
     print(line)
@@ -161,8 +162,8 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
   if found['calibrated']:
     ece, calibrated = found['ece'], found['calibrated']
     lines.append(
-      f'calibration error {ece:.4f}, with the temperature '
-      f'{calibrated["temperature"]:.3f} {calibrated["ece"]:.4f}'
+      f'calibration error {ece:.4f}; {calibrated["ece"]:.4f} with the '
+      f'temperature {calibrated["temperature"]:.3f}'
     )
   lines += [f'note: {note}' for note in found['notes']]
   lines += [
@@ -182,6 +183,7 @@ def _accuracy(found: Mapping[str, Any]) -> str:
 def _write_predictions(path: pathlib.Path, result: Result) -> None:
   class_names = result.figures['class_names']
   split = result.examples
+  # Nine digits give every float32 back: rounded, small ones would be equal.
   partial = path.with_name(f'{path.name}.partial')
   with partial.open('w', newline='', encoding='utf-8') as file:
     writer = csv.writer(file)
@@ -190,5 +192,5 @@ def _write_predictions(path: pathlib.Path, result: Result) -> None:
       split.index, split.labels, result.evaluation.probabilities, strict=True
     ):
       names = class_names[label], class_names[values.argmax()]
-      writer.writerow([row, *names, *(f'{value:.6f}' for value in values)])
+      writer.writerow([row, *names, *(f'{value:.9g}' for value in values)])
   partial.replace(path)

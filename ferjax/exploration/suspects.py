@@ -154,7 +154,8 @@ def _read(
     return [_parse(line, rows, dataset) for line in lines]
   except (ValueError, KeyError, TypeError) as error:
     raise UserError(
-      f'{path} does not fit {dataset.name}: {error}; evaluate again'
+      f'{path} does not fit {dataset.name}: {error}; give predictions.csv of a'
+      ' network that was trained on it'
     ) from error
 
 
@@ -184,6 +185,9 @@ def _parse(
   if index not in rows:
     raise ValueError(f'it has no example {index} there')
   split, row = rows[index]
+  missing = [name for name in dataset.class_names if name not in line]
+  if missing:
+    raise ValueError(f'it says nothing of the class {missing[0]}')
   label = dataset.class_names[dataset.splits[split].labels[row]]
   if line['label'] != label:
     raise ValueError(f'example {index} is {label}, not {line["label"]}')
