@@ -6,7 +6,7 @@ after another, as `--config.member_mode` says; each gets a workdir like any
 other, and the same command again goes on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import sys
 import typing
 from typing import Any
@@ -84,10 +84,7 @@ def main(argv: Sequence[str]) -> int:
     print('stopped; the same command goes on', file=sys.stderr)
     return 130
   failed = {i: problem for i, problem in enumerate(problems) if problem}
-  whole = [each for each in plan if each.fold not in failed]
-  if not whole:
-    raise UserError(f'every fold failed, the first since {failed[0]}')
-  results = _test(config, whole, failed) | {'member_mode': mode}
+  results = _test(config, plan, failed) | {'member_mode': mode}
   title = f'{config.model.name} on {config.data.name}, {len(plan)} folds'
   if parallel.is_main_process():
     pooled.write(results, title, folder)
@@ -97,20 +94,34 @@ def main(argv: Sequence[str]) -> int:
 
 def _test(
   config: config_dict.ConfigDict,
-  whole: 'Sequence[rounds.Round]',
-  failed: Mapping[int, str],
+  plan: 'Sequence[rounds.Round]',
+  failed: dict[int, Exception],
 ) -> dict[str, Any]:
   """Tests every fold that was trained; returns all results.
 
   Args:
     config: of the cross-validation.
-    whole: the folds that were trained.
-    failed: why others were not.
+    plan: all folds.
+    failed: why some were not trained; gains why others cannot be tested.
+
+  Raises:
+    UserError, TrainingError: of the first, if none can be tested.
   """
   from ferjax.studies import pooled, rounds
 
   by, checkpoint = config.data.fold_by, rounds.CHECKPOINTS[_CHOOSE.value]
-  figures = {each.fold: rounds.test(each, _CHOOSE.value) for each in whole}
+  figures = {}
+  for each in plan:
+    if each.fold in failed:
+      continue
+    try:
+      figures[each.fold] = rounds.test(each, _CHOOSE.value)
+    except UserError as error:
+      failed[each.fold] = error
+      print(f'failed: {each.workdir}: {error}', file=sys.stderr)
+  if not figures:
+    raise type(failed[0])(f'every fold failed, the first since {failed[0]}')
+  whole = [each for each in plan if each.fold in figures]
   return {
     'dataset': config.data.name,
     'by': by,
@@ -120,7 +131,7 @@ def _test(
       f'folds by {by}: each is tested by the {checkpoint} checkpoint of its own'
       ' training, whose validation is the next fold',
       pooled.INDEPENDENT,
-      *(f'WARNING: fold {i} failed: {why}' for i, why in failed.items()),
+      *(f'WARNING: fold {i} failed: {failed[i]}' for i in sorted(failed)),
     ],
     **pooled.summarize(figures),
   }

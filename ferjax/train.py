@@ -9,7 +9,7 @@ from ferjax import inference, parallel
 from ferjax import run as run_lib
 from ferjax import workdir as workdir_lib
 from ferjax.data import training
-from ferjax.errors import TrainingError
+from ferjax.errors import UserError
 from ferjax.evaluation import ensemble, report
 from ferjax.training import members
 
@@ -36,6 +36,8 @@ def train_and_evaluate(
     UserError: when the config, the data or the workdir cannot be used.
     TrainingError: when the loss is no longer finite.
   """
+  with parallel.together():
+    _check_folder(config.num_members, workdir)
   if config.num_members == 1:
     (figures,) = members.train_together([config], [workdir])
     return figures
@@ -54,7 +56,7 @@ def train_and_evaluate(
     return None
   for path, problem in zip(workdirs, problems, strict=True):
     if problem:
-      raise TrainingError(f'{path}: {problem}')
+      raise type(problem)(f'{path}: {problem}')
   return _evaluate_ensemble(config, workdir, workdirs)
 
 
@@ -67,6 +69,22 @@ def member_config(
   alone.num_members = 1
   alone.member_mode = 'auto'  # alone, it has none
   return alone
+
+
+def _check_folder(num_members: int, workdir: pathlib.Path) -> None:
+  """Refuses a folder of which an evaluation would take other networks."""
+  seeds = len(ensemble.member_workdirs(workdir))
+  is_single = (workdir / workdir_lib.CONFIG).exists()
+  if num_members > 1 and is_single:
+    what = 'a single run'
+  elif seeds > num_members or (seeds and num_members == 1):
+    what = f'an ensemble of {seeds}'
+  else:
+    return
+  raise UserError(
+    f'{workdir} holds {what} and config.num_members is {num_members}; give '
+    'another --workdir'
+  )
 
 
 def _evaluate_ensemble(
@@ -85,9 +103,8 @@ def _evaluate_ensemble(
     workdir / 'eval' / 'validation',
   )
   if parallel.is_main_process():
-    flags = ' '.join(f'--workdir={path}' for path in workdirs)
     print(
       'Each checkpoint was chosen on validation. For an unbiased figure:\n'
-      f'  python -m ferjax.evaluate {flags} --split=test'
+      f'  python -m ferjax.evaluate --workdir={workdir} --split=test'
     )
   return figures

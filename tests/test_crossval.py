@@ -1,5 +1,6 @@
 """A cross-validation trains every fold, tests each once, and pools them."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -19,13 +20,20 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 @pytest.fixture(scope='module')
 def faces(tmp_path_factory):
-  """Prepared in folds: `faces`, of nine subjects, and `crowd`, of unknown."""
+  """Prepared in folds: `faces`, `partial`, and `crowd` of unknown subjects."""
   folder = tmp_path_factory.mktemp('faces')
   labels = (np.arange(72) % 4).astype(np.int32)
   split = Split(synthetic.draw_faces(labels, seed=0), labels, np.arange(72))
   subjects = np.array([f'S{i // 8}' for i in range(72)])
-  for name, columns in (('faces', {'subject': subjects}), ('crowd', {})):
-    dataset = Dataset(name, CLASS_NAMES[:4], {'full': split}, 'drawn', ())
+  # Of `partial`, S3 and S7, a fold of four, show the last class alone.
+  last = np.where(np.arange(72) // 8 % 4 == 3, 3, labels).astype(np.int32)
+  for name, columns, own in (
+    ('faces', {'subject': subjects}, labels),
+    ('partial', {'subject': subjects}, last),
+    ('crowd', {}, labels),
+  ):
+    full = dataclasses.replace(split, labels=own)
+    dataset = Dataset(name, CLASS_NAMES[:4], {'full': full}, 'drawn', ())
     raw = Raw(dataset, {}, {}, (), {'full': columns})
     records.write(raw, str(folder), False, lambda part: None)
   return folder
@@ -186,6 +194,46 @@ def test_one_fold_for_each_subject(faces, tmp_path):
   assert status == 0, errors
   assert 'mean and deviation over 9 folds' in output
   assert {each['num_examples'] for each in check(tmp_path, 9)['folds']} == {8}
+
+
+@pytest.mark.slow
+def test_a_fold_that_cannot_be_tested_does_not_lose_the_others(faces, tmp_path):
+  flags = (
+    '--folds=4',
+    '--config.data.drop_classes=happy',
+    '--config.data.fold=7',  # of no matter
+    '--config.num_steps=4',
+  )
+  for _ in range(2):  # again: two are finished
+    status, output, errors = call(faces, tmp_path, *flags, name='partial')
+    assert status == 1, errors
+    assert errors.splitlines() == [
+      f'failed: {tmp_path}/fold_2: config.data.drop_classes leaves no example'
+      ' of the validation split',
+      f'failed: {tmp_path}/fold_3: config.data.drop_classes leaves no example'
+      ' of the test split',
+    ]
+    assert 'note: WARNING: fold 3 failed' in output
+  results = read(tmp_path)
+  assert [fold['fold'] for fold in results['folds']] == [0, 1]
+  warnings = [note for note in results['notes'] if 'WARNING' in note]
+  assert [note[:22] for note in warnings] == [
+    f'WARNING: fold {fold} failed' for fold in (2, 3)
+  ]
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_is_no_mistake_of_the_user(faces, tmp_path):
+  status, _, errors = call(
+    faces,
+    tmp_path,
+    '--folds=3',
+    '--config.optimizer.name=sgd',
+    '--config.optimizer.learning_rate=1e30',
+    '--config.member_mode=vmap',
+  )
+  assert status == 3
+  assert 'error: every fold failed, the first since train/loss is' in errors
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,19 @@ def test_by_frame_only_the_train_split_is_dealt(tmp_path):
   assert len(foreign.splits['test']) == 14
 
 
+def test_by_frame_no_soft_labels_are_tested_on(tmp_path):
+  votes = np.eye(10, dtype=np.int64)[np.arange(70) % 7] * 9
+  columns = {'train': {'votes': votes}}
+  prepare(tmp_path, 'ferplus', {'train': make_split(70)}, columns)
+  config = make_config(tmp_path, name='ferplus', fold_by='frame')
+  assert len(data.load_dataset(config, ['test']).splits['test']) == 7
+  config.label_mode = 'cross_entropy'
+  with pytest.raises(UserError, match=r'label_mode=cross_entropy.*majority'):
+    data.num_folds(config)
+  config.fold_by = 'subject'
+  assert data.load_dataset(config, ['train']).splits['train'].targets.any()
+
+
 def test_copies_are_left_out_and_classes_balanced_for_training(tmp_path):
   train, test = make_split(40), make_split(12)
   train.images[[3, 20]] = test.images[[1, 5]]

@@ -10,10 +10,12 @@ import jax
 import numpy as np
 import pytest
 
+from ferjax import config as config_lib
 from ferjax import logs
 from ferjax import run as run_lib
 from ferjax import workdir as workdir_lib
 from ferjax.checkpoint import Checkpoints
+from ferjax.errors import UserError
 from ferjax.meter import Meter
 from ferjax.parallel import to_host
 from ferjax.studies import outcome
@@ -100,13 +102,13 @@ def interrupt(monkeypatch, num_calls):
 def test_members_go_on_after_a_signal(short, tmp_path, monkeypatch, capsys):
   config = short(num_steps=14, checkpoint_every_steps=4)
   whole, stopped = tmp_path / 'whole', tmp_path / 'stopped'
-  assert members.train_all(*plan(config, whole), 'vmap') == ['', '']
+  assert members.train_all(*plan(config, whole), 'vmap') == [None, None]
   with monkeypatch.context() as patch:
     interrupt(patch, 10)
     assert members.train_all(*plan(config, stopped), 'vmap') is None
   # As if it had been killed between two checkpoints of step 10.
   shutil.rmtree(stopped / '1' / 'checkpoints' / '10')
-  assert members.train_all(*plan(config, stopped), 'vmap') == ['', '']
+  assert members.train_all(*plan(config, stopped), 'vmap') == [None, None]
   assert 'resumed at step 8 of 14' in capsys.readouterr().out
   for name in ('0', '1'):
     assert_equal(whole / name, stopped / name, rtol=1e-6, atol=1e-7)
@@ -123,7 +125,7 @@ def test_members_without_a_common_step_go_on_alone(
     interrupt(patch, 3)
     assert members.train_all(*plan(config, tmp_path), 'vmap') is None
   shutil.rmtree(tmp_path / '1' / 'checkpoints' / '3')
-  assert members.train_all(*plan(config, tmp_path), 'vmap') == ['', '']
+  assert members.train_all(*plan(config, tmp_path), 'vmap') == [None, None]
   assert 'each goes on by itself' in capsys.readouterr().out
   for name in ('0', '1'):
     assert last_state(tmp_path / name).step == 6
@@ -146,8 +148,62 @@ def test_one_that_fails_does_not_stop_the_others(
 
   monkeypatch.setattr(Meter, 'read', read_nan)
   problems = members.train_all(configs, workdirs, mode)
-  assert problems[0] == ''
-  assert 'train/loss is nan between steps 1 and 4' in problems[1]
-  assert 'class_weights' in problems[2]
+  assert problems[0] is None
+  assert 'train/loss is nan between steps 1 and 4' in str(problems[1])
+  assert 'class_weights' in str(problems[2])
   assert outcome.is_finished(workdirs[0], configs[0])
   assert not outcome.is_finished(workdirs[1], configs[1])
+
+
+@pytest.mark.slow
+def test_a_damaged_workdir_does_not_stop_the_others(
+  short, tmp_path, monkeypatch
+):
+  configs, workdirs = plan(short(num_steps=4), tmp_path)
+  with monkeypatch.context() as patch:
+    interrupt(patch, 2)
+    assert members.train_all(configs, workdirs, 'vmap') is None
+  for path in (workdirs[1] / 'checkpoints' / '2').rglob('*'):
+    if path.is_file() and path.stat().st_size and 'metrics' not in path.parts:
+      path.write_bytes(b'')
+  problems = members.train_all(configs, workdirs, 'vmap')
+  assert problems[0] is None
+  assert 'can be read' in str(problems[1])
+  assert outcome.is_finished(workdirs[0], configs[0])
+
+
+def test_another_training_is_refused_before_any_begins(short, tmp_path):
+  configs, workdirs = plan(short(num_steps=1), tmp_path)
+  workdirs[1].mkdir()
+  other = short(num_steps=2)
+  (workdirs[1] / 'config.json').write_text(config_lib.to_json(other))
+  with pytest.raises(UserError, match='num_steps: 2, now 1') as error:
+    members.train_all(configs, workdirs, 'loop')
+  assert '\n' not in str(error.value)
+  assert not workdirs[0].exists()
+
+
+@pytest.mark.parametrize(
+  ('found', 'num_members', 'words'),
+  [
+    (['config.json'], 2, 'holds a single run'),
+    (['member_0', 'member_1', 'member_2'], 2, 'holds an ensemble of 3'),
+    (['member_0', 'member_1'], 1, 'holds an ensemble of 2'),
+  ],
+)
+def test_no_folder_holds_networks_of_two_trainings(
+  short, tmp_path, found, num_members, words
+):
+  for name in found:
+    (tmp_path / name).mkdir()
+  with pytest.raises(UserError, match=words):
+    train_and_evaluate(short(num_members=num_members), tmp_path)
+
+
+def test_a_wrong_setting_of_an_ensemble_is_said_once(short, tmp_path, capsys):
+  config = short(num_members=3)
+  config.loss.class_weights = 'nobody=2'
+  with pytest.raises(UserError, match='class_weights'):
+    train_and_evaluate(config, tmp_path)
+  printed = capsys.readouterr()
+  assert 'class_weights' not in printed.out + printed.err

@@ -173,6 +173,12 @@ def of_prepared(
   has_votes = ferplus.has_votes(prepared)
   if not foreign:
     ferplus.validate(config, has_votes)
+    if config.fold_by == 'frame' and config.label_mode != 'majority':
+      raise UserError(
+        f'config.data.label_mode={config.label_mode} would choose what the'
+        " folds are tested on too; with config.data.fold_by='frame', only"
+        ' majority can be had'
+      )
 
   def read(names: Sequence[str]) -> dict[str, Split]:
     if has_votes:

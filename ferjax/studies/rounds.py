@@ -39,15 +39,15 @@ def plan(config: config_dict.ConfigDict, folder: pathlib.Path) -> list[Round]:
   Raises:
     UserError: if the data set does not come in folds, or a setting is wrong.
   """
-  run_lib.validate(config)
+  first = config.copy_and_resolve_references()
+  first.data.fold = 0
+  run_lib.validate(first)
   if config.num_members > 1:
     raise UserError(
       f'config.num_members is {config.num_members}; a cross-validation trains'
       ' one network for each fold'
     )
-  num_folds = data.num_folds(config.data)
-  first = config.copy_and_resolve_references()
-  first.data.fold = 0
+  num_folds = data.num_folds(first.data)
   first.member_mode = 'auto'  # alone, a fold has none
   dataset = training.load(first.data)
   _resolve(first, len(dataset.splits['train']))

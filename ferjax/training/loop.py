@@ -99,13 +99,13 @@ def _begin(members: Sequence[Member]) -> tuple[list[TrainState], int]:
   if len(starts) > 1:
     saved = set.intersection(*(set(m.checkpoints.steps()) for m in members))
     if not saved:
-      raise ApartError
+      raise ApartError('interrupted in different places')
     starts = {max(saved)}
     for member in members:
       member.checkpoints.forget_after(max(saved))
     found = [m.checkpoints.restore_latest(m.run.state) for m in members]
     if any(r is None or r.next_index not in starts for r in found):
-      raise ApartError  # one of those, too, could not be read
+      raise ApartError('not all can read the step they have in common')
   states = []
   for member, restored in zip(members, found, strict=True):
     if restored is None and member.run.resumes:  # all was set aside

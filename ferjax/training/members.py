@@ -8,11 +8,13 @@ workdir that is complete in itself, whether they are trained as one program
 from collections.abc import Iterator, Sequence
 import contextlib
 import pathlib
+import sys
 from typing import Any
 
 import jax
 from ml_collections import config_dict
 
+from ferjax import config as config_lib
 from ferjax import inference, origin, parallel
 from ferjax import workdir as workdir_lib
 from ferjax.checkpoint import Checkpoints, has_checkpoint
@@ -43,7 +45,7 @@ def train_all(
   configs: Sequence[config_dict.ConfigDict],
   workdirs: Sequence[pathlib.Path],
   mode: str,
-) -> list[str] | None:
+) -> list[UserError | TrainingError | None] | None:
   """Trains what is not finished yet; one that fails does not stop the others.
 
   Args:
@@ -52,15 +54,19 @@ def train_all(
     mode: 'vmap' or 'loop'.
 
   Returns:
-    Why each failed, in a line, '' where it did not; None if a signal stopped
-    them.
+    Why each failed, None where it did not; None if a signal stopped them.
+
+  Raises:
+    UserError: where a workdir holds another training, or none is finished and
+      the first cannot be built.
   """
-  problems = [''] * len(configs)
+  problems: list[UserError | TrainingError | None] = [None] * len(configs)
   left = [
     i
     for i, (config, workdir) in enumerate(zip(configs, workdirs, strict=True))
     if not outcome.is_finished(workdir, config)
   ]
+  _check(configs, workdirs, is_new=len(left) == len(configs))
   groups = [left] if mode == 'vmap' and len(left) > 1 else [[i] for i in left]
   while groups:
     group = groups.pop(0)
@@ -68,18 +74,18 @@ def train_all(
       results = train_together(
         [configs[i] for i in group], [workdirs[i] for i in group]
       )
-    except loop.ApartError:
-      print('interrupted in different places: each goes on by itself')
-      groups += [[i] for i in group]
-      continue
-    except (UserError, TrainingError) as error:
+    except (loop.ApartError, UserError, TrainingError) as error:
+      if len(group) > 1:
+        print(f'{error}: each goes on by itself')
+        groups += [[i] for i in group]
+        continue
       results = [error]
     if any(result is None for result in results):
       return None
     for i, result in zip(group, results, strict=True):
       if isinstance(result, Exception):
-        problems[i] = str(result)
-        print(f'failed: {workdirs[i]}: {result}')
+        problems[i] = result
+        print(f'failed: {workdirs[i]}: {result}', file=sys.stderr)
     jax.clear_caches()  # each one's programs are of no use to the next
   return problems
 
@@ -128,6 +134,26 @@ def train_together(
       elif is_whole:
         results[i] = _finish(member)
   return results
+
+
+def _check(
+  configs: Sequence[config_dict.ConfigDict],
+  workdirs: Sequence[pathlib.Path],
+  is_new: bool,
+) -> None:
+  """Says once for all what each would fail of, before any is trained."""
+  with parallel.together():
+    if is_new:
+      build(configs[0], has_checkpoint(workdirs[0]))
+    for config, workdir in zip(configs, workdirs, strict=True):
+      if not (workdir / workdir_lib.CONFIG).exists():
+        continue
+      known = workdir_lib.read_config(workdir)
+      if changes := config_lib.differences(known, config):
+        raise UserError(
+          f'{workdir} holds a run that differs in {"; ".join(changes)}. Give'
+          ' another --workdir, or undo the change to resume'
+        )
 
 
 def _begin(
