@@ -41,6 +41,14 @@ def test_resnet_depths(argument):
   assert name.model.name == 'resnet' + argument.removeprefix('depth=')
 
 
+def test_ckplus_starts_from_a_workdir():
+  path = CONFIGS[[p.stem for p in CONFIGS].index('ckplus')]
+  config = load(path, 'start=runs/densenet,fold=3')
+  assert (config.init_from, config.data.fold) == ('runs/densenet', 3)
+  assert config.optimizer.learning_rate < load(path).optimizer.learning_rate
+  assert not load(path).init_from
+
+
 @pytest.mark.parametrize('name', models.MODELS)
 def test_the_zoo_has_every_network(name):
   zoo = CONFIGS[[p.stem for p in CONFIGS].index('zoo')]
