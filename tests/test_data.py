@@ -270,7 +270,7 @@ def test_an_unknown_name_is_one_line(tmp_path, name):
     data.load_dataset(config, ['train'])
   message = str(error.value)
   assert message.startswith(f'config.data.name is {name!r}; the data sets are')
-  assert 'synthetic, fer2013, ferplus, ckplus, mnist, folders, and any' in message
+  assert 'synthetic, fer2013, ferplus, ckplus, mnist, folders,' in message
   assert f'nothing in {tmp_path}/{name}' in message
   assert '\n' not in message
 
