@@ -34,6 +34,33 @@ def create(workdir: pathlib.Path) -> None:
     ) from error
 
 
+def check(
+  workdir: pathlib.Path,
+  config: config_dict.ConfigDict,
+  dataset: dict[str, Any] | None = None,
+) -> None:
+  """Refuses a folder that holds another run; one that holds none will do.
+
+  Args:
+    workdir: a folder, or none yet.
+    config: the whole config.
+    dataset: of `Dataset.describe`; None: not compared.
+
+  Raises:
+    UserError: naming the fields that differ.
+  """
+  if not (workdir / CONFIG).exists():
+    return
+  changes = config_lib.differences(read_config(workdir), config)
+  if dataset is not None:
+    changes += _dataset_changes(read_dataset(workdir), dataset)
+  if changes:
+    raise UserError(
+      f'{workdir} holds a run that differs in {"; ".join(changes)}. Give'
+      ' another --workdir, or undo the change to resume'
+    )
+
+
 def claim(
   workdir: pathlib.Path,
   config: config_dict.ConfigDict,
@@ -47,17 +74,9 @@ def claim(
     dataset: of `Dataset.describe`.
 
   Raises:
-    UserError: when the folder holds another run; the fields are named.
+    UserError: see `check`.
   """
-  if (workdir / CONFIG).exists():
-    changes = config_lib.differences(read_config(workdir), config)
-    changes += _dataset_changes(read_dataset(workdir), dataset)
-    if changes:
-      raise UserError(
-        f'{workdir} holds a run that differs in '
-        + '; '.join(changes)
-        + '. Give another --workdir, or undo the change to resume'
-      )
+  check(workdir, config, dataset)
   _write(workdir / DATASET, json.dumps(dataset, indent=2) + '\n')
   _write(workdir / CONFIG, config_lib.to_json(config))
 

@@ -12,6 +12,7 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
 from absl import flags
 import jax
+from matplotlib import figure as figures
 import numpy as np
 import pytest
 
@@ -80,3 +81,17 @@ def make_config(data_dir):
     return config
 
   return make_config
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+  """Collects the figures that are saved."""
+  saved = []
+  save = figures.Figure.savefig
+
+  def remember(figure, *args, **kwargs):
+    saved.append(figure)
+    save(figure, *args, **kwargs)
+
+  monkeypatch.setattr(figures.Figure, 'savefig', remember)
+  return saved

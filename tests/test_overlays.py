@@ -1,26 +1,11 @@
 """Heat maps over images: what is shown is what was given."""
 
 import matplotlib
-from matplotlib import figure as figures
 import numpy as np
 from PIL import Image
 import pytest
 
 from ferjax.plots import overlays
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-  """Collects the figures that are saved."""
-  saved = []
-  save = figures.Figure.savefig
-
-  def remember(figure, *args, **kwargs):
-    saved.append(figure)
-    save(figure, *args, **kwargs)
-
-  monkeypatch.setattr(figures.Figure, 'savefig', remember)
-  return saved
 
 
 @pytest.mark.parametrize('channels', [1, 3])

@@ -1,26 +1,11 @@
 """The curves that are drawn are those that were given, and are named."""
 
-from matplotlib import figure as figures
 import numpy as np
 from PIL import Image
 import pytest
 
 from ferjax import plots
 from ferjax.statistics import rates
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-  """Collects the figures that are saved."""
-  saved = []
-  save = figures.Figure.savefig
-
-  def remember(figure, *args, **kwargs):
-    saved.append(figure)
-    save(figure, *args, **kwargs)
-
-  monkeypatch.setattr(figures.Figure, 'savefig', remember)
-  return saved
 
 
 def draw(num_classes):

@@ -1,27 +1,11 @@
 """Reliability diagrams show the gaps between confidence and accuracy."""
 
-from matplotlib import figure as figures
 import numpy as np
 from PIL import Image
 import pytest
 
 from ferjax import plots
 from ferjax.statistics import calibration
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-  """Collects the figures that are saved."""
-  saved = []
-  save = figures.Figure.savefig
-
-  def remember(figure, *args, **kwargs):
-    saved.append(figure)
-    save(figure, *args, **kwargs)
-
-  monkeypatch.setattr(figures.Figure, 'savefig', remember)
-  return saved
-
 
 # Ten guesses at 75%, four of them right, and ten at 95%, all right.
 PROBABILITIES = np.repeat([[0.75, 0.25], [0.95, 0.05]], 10, axis=0)

@@ -21,20 +21,6 @@ RECORDS = [
 ]
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-  """Collects the figures that are saved."""
-  saved = []
-  save = figures.Figure.savefig
-
-  def remember(figure, *args, **kwargs):
-    saved.append(figure)
-    save(figure, *args, **kwargs)
-
-  monkeypatch.setattr(figures.Figure, 'savefig', remember)
-  return saved
-
-
 def texts(axes):
   return [text.get_text() for text in axes.texts]
 

@@ -1,6 +1,5 @@
 """Points by class: all are there, in colours that stay apart."""
 
-from matplotlib import figure as figures
 from matplotlib.colors import to_hex
 import numpy as np
 from PIL import Image
@@ -9,20 +8,6 @@ import pytest
 from ferjax.plots import scatter
 
 NAMES = ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-  """Collects the figures that are saved."""
-  saved = []
-  save = figures.Figure.savefig
-
-  def remember(figure, *args, **kwargs):
-    saved.append(figure)
-    save(figure, *args, **kwargs)
-
-  monkeypatch.setattr(figures.Figure, 'savefig', remember)
-  return saved
 
 
 def shown(axes):

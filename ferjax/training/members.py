@@ -14,7 +14,6 @@ from typing import Any
 import jax
 from ml_collections import config_dict
 
-from ferjax import config as config_lib
 from ferjax import inference, origin, parallel
 from ferjax import workdir as workdir_lib
 from ferjax.checkpoint import Checkpoints, has_checkpoint
@@ -146,14 +145,7 @@ def _check(
     if is_new:
       build(configs[0], has_checkpoint(workdirs[0]))
     for config, workdir in zip(configs, workdirs, strict=True):
-      if not (workdir / workdir_lib.CONFIG).exists():
-        continue
-      known = workdir_lib.read_config(workdir)
-      if changes := config_lib.differences(known, config):
-        raise UserError(
-          f'{workdir} holds a run that differs in {"; ".join(changes)}. Give'
-          ' another --workdir, or undo the change to resume'
-        )
+      workdir_lib.check(workdir, config)
 
 
 def _begin(
