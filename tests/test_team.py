@@ -4,7 +4,9 @@ import types
 
 import jax
 import numpy as np
+import pytest
 
+from ferjax.data import pipeline
 from ferjax.data.dataset import Split
 from ferjax.training import team
 
@@ -38,21 +40,54 @@ def test_the_same_image_with_another_label_is_another_example():
   assert joined.labels[rows[1]].tolist() == [2, 2]
 
 
-def test_what_is_stacked_is_picked_again():
-  def make_run():
-    return types.SimpleNamespace(
-      dataset=types.SimpleNamespace(splits={'train': make_split([0])}),
-      train_step=None,
-      make_train_step=lambda weights, seeds: None,
-      class_weights=np.ones(3, np.float32),
-      config=types.SimpleNamespace(seed=0),
-    )
+def make_run(split, seed=0, placement='host'):
+  config = types.SimpleNamespace(
+    seed=seed,
+    batch_size=8,
+    sharding='pmap',
+    data=types.SimpleNamespace(prefetch=1),
+  )
+  return types.SimpleNamespace(
+    dataset=types.SimpleNamespace(splits={'train': split}),
+    train_step=None,
+    make_train_step=lambda weights, seeds: None,
+    class_weights=np.ones(3, np.float32),
+    config=config,
+    placement=placement,
+  )
 
+
+@pytest.mark.parametrize('placement', ['host', 'device'])
+def test_each_member_gets_its_own_images_in_its_own_order(placement):
+  splits = [make_split(range(0, 20)), make_split(range(29, 9, -1))]
+  seeds = [3, 4]
+  two = team.Team(
+    [
+      make_run(split, seed, placement)
+      for split, seed in zip(splits, seeds, strict=True)
+    ]
+  )
+  table, rows = two.place_table()
+  (batch,) = two.batches([pipeline.Call(1, 2)], rows)
+  for member, (split, seed) in enumerate(zip(splits, seeds, strict=True)):
+    order = pipeline.TrainOrder(len(split), 8, seed)
+    expected = split.images[np.stack([order[1], order[2]])]
+    if placement == 'device':
+      index = np.asarray(batch['index'])[:, :, member]
+      images = np.asarray(table['image'])[index]
+    else:
+      images = np.asarray(batch['image'])[:, :, member]
+    # [devices, steps, n, ...] as one batch a step.
+    images = images.swapaxes(0, 1).reshape(expected.shape)
+    np.testing.assert_array_equal(images, expected)
+
+
+def test_what_is_stacked_is_picked_again():
   states = [{'a': np.full((2, 3), i), 'b': np.float32(i)} for i in range(3)]
-  three = team.Team([make_run() for _ in states])
+  three = team.Team([make_run(make_split([0])) for _ in states])
   stacked = three.stack(states)
   assert stacked['a'].shape == (3, 2, 3)
   for i, state in enumerate(states):
     jax.tree.map(np.testing.assert_array_equal, three.pick(stacked, i), state)
-  alone = team.Team([make_run()])
+  alone = team.Team([make_run(make_split([0]))])
   assert alone.stack(states[:1])['a'].shape == (2, 3)
