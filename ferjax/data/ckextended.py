@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 import pathlib
-import re
 
-import numpy as np
-
-from ferjax.data import crops, fer2013, raw
-from ferjax.data.dataset import CLASS_NAMES, SPLITS, Dataset
+from ferjax.data import crops, raw, rows
+from ferjax.data.dataset import CLASS_NAMES, SPLITS, Dataset, Split
 from ferjax.errors import UserError
 
 NAME = 'ckextended'
@@ -43,27 +40,13 @@ def read(
   Raises:
     UserError: if the file is another one, or a bad row is not to be skipped.
   """
-  examples = {split: [] for split in SPLITS}
-  num_rows, num_bytes = 0, source.stat().st_size
-  with source.open(encoding='utf-8-sig', errors='replace') as file:
-    header = fer2013.read_header(source, file.readline())
-    if 'Usage' not in header:
-      raise UserError(f'{source}, line 1: no column Usage, so it is not {FILE}')
-    for number, line in enumerate(file, 2):
-      if line.isspace():
-        continue
-      try:
-        split, label, pixels = _parse_row(header, line)
-        image = crops.resize(pixels.reshape(raw.SIDE, raw.SIDE), image_size)
-        examples[split].append((image, label, num_rows))
-      except raw.BadRow as reason:
-        bad_rows.add(f'{source}, line {number}', reason)
-      num_rows += 1
-      progress(file.buffer.tell() / num_bytes)
+  if not rows.has_usage(source):
+    raise UserError(f'{source}, line 1: no column Usage, so it is not {FILE}')
+  examples = rows.read(source, len(CLASS_NAMES), bad_rows, progress)
   splits = {
-    split: raw.make_split(*zip(*rows, strict=True))
-    for split, rows in examples.items()
-    if rows
+    rows.USAGES[usage]: _make_split(found, image_size)
+    for usage, found in examples.items()
+    if found
   }
   if not splits:
     raise UserError(f'{source}: holds no valid example')
@@ -88,19 +71,13 @@ def read(
   )
 
 
-def _parse_row(header: Sequence[str], line: str) -> tuple[str, int, np.ndarray]:
-  """Returns the split, the label and the pixels, uint8 `[48 * 48]`."""
-  fields = fer2013.split_line(line)
-  if len(fields) != len(header):
-    raise raw.BadRow(f'{len(fields)} instead of {len(header)} columns')
-  row = dict(zip(header, fields, strict=True))
-  if row['Usage'] not in fer2013.USAGES:
-    known = ', '.join(fer2013.USAGES)
-    raise raw.BadRow(f'Usage {row["Usage"]!r} is not one of {known}')
-  if not re.fullmatch('[0-7]', row['emotion']):
-    raise raw.BadRow(f'emotion {row["emotion"]!r} is not one of 0..7')
-  split = fer2013.USAGES[row['Usage']]
-  return split, int(row['emotion']), raw.parse_pixels(row['pixels'])
+def _make_split(found: Sequence[rows.Row], image_size: int) -> Split:
+  images = [
+    crops.resize(pixels.reshape(raw.SIDE, raw.SIDE), image_size)
+    for pixels, _, _ in found
+  ]
+  _, labels, index = zip(*found, strict=True)
+  return raw.make_split(images, labels, index)
 
 
 def _slashed(counts: Sequence[int]) -> str:

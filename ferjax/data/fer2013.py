@@ -6,19 +6,13 @@ import re
 
 import numpy as np
 
-from ferjax.data import holdout, raw
+from ferjax.data import holdout, raw, rows
 from ferjax.data.dataset import CLASS_NAMES as CANONICAL_NAMES
 from ferjax.data.dataset import Dataset
+from ferjax.data.rows import USAGES
 from ferjax.errors import UserError
 
 CLASS_NAMES = CANONICAL_NAMES[:7]  # in the order of the files' codes
-
-# Splits by the word that the files use for them, in the files' order.
-USAGES = {
-  'Training': 'train',
-  'PublicTest': 'validation',
-  'PrivateTest': 'test',
-}
 
 PUBLISHED = {
   'train': (3995, 436, 4097, 7215, 4830, 3171, 4965),
@@ -32,8 +26,6 @@ HOW_TO_GET = (
 )
 
 _FOLDERS = {'train': ('Training',), 'test': ('PublicTest', 'PrivateTest')}
-
-_COLUMNS = ['Usage', 'emotion', 'pixels'], ['emotion', 'pixels']
 
 _OWN_SPLIT = (
   '--dataset=folders reads class folders with a split of their own, such as'
@@ -84,66 +76,12 @@ def read(
   return _read_csv(source, bad_rows, progress, seed)
 
 
-def split_line(line: str) -> list[str]:
-  """Returns the fields of a line of a csv file, without blanks and quotes."""
-  # No field holds a comma or a line's end, so a quote can hide neither: one
-  # line is one row, whatever is wrong with it, and row numbers stay true.
-  return [field.strip().strip('"') for field in line.split(',')]
-
-
-def read_header(path: pathlib.Path, line: str) -> list[str]:
-  """Returns the columns that the first line names, in its order.
-
-  Raises:
-    UserError: if they are not those of a csv form of FER2013.
-  """
-  if not line:
-    raise UserError(f'{path}: the file is empty')
-  header = split_line(line)
-  if header == ['pixels']:
-    raise UserError(f'{path}: without labels (no column emotion), of no use')
-  # Of a misspelt Usage, every row would silently be for training.
-  if sorted(header) not in _COLUMNS:
-    raise UserError(
-      f'{path}, line 1: expected the columns emotion, pixels and perhaps Usage,'
-      f' each once, in any order; found {line.strip()[:40]!r}'
-    )
-  return header
-
-
-def _parse_row(header: Sequence[str], line: str) -> tuple[str, int, np.ndarray]:
-  fields = split_line(line)
-  if len(fields) != len(header):
-    raise raw.BadRow(f'{len(fields)} instead of {len(header)} columns')
-  row = dict(zip(header, fields, strict=True))
-  usage, emotion = row.get('Usage', 'Training'), row['emotion']
-  if usage not in USAGES:
-    raise raw.BadRow(f'Usage {usage!r} is not one of {", ".join(USAGES)}')
-  if not re.fullmatch('[0-6]', emotion):
-    raise raw.BadRow(f'emotion {emotion!r} is not one of 0..6')
-  return usage, int(emotion), raw.parse_pixels(row['pixels'])
-
-
 def _read_csv(
   path: pathlib.Path, bad_rows: raw.BadRows, progress: raw.Progress, seed: int
 ) -> raw.Raw:
-  examples = {usage: [] for usage in USAGES}
-  num_rows, num_bytes = 0, path.stat().st_size
-  with path.open(encoding='utf-8-sig', errors='replace') as file:
-    header = read_header(path, file.readline())
-    for number, line in enumerate(file, 2):
-      if line.isspace():
-        continue
-      try:
-        usage, label, pixels = _parse_row(header, line)
-        examples[usage].append((pixels, label, num_rows))
-      except raw.BadRow as reason:
-        bad_rows.add(f'{path}, line {number}', reason)
-      num_rows += 1
-      if num_rows % 256 == 0:
-        progress(file.buffer.tell() / num_bytes)
+  examples = rows.read(path, len(CLASS_NAMES), bad_rows, progress)
   result = _make_raw(path, examples, bad_rows)
-  if 'Usage' in header:
+  if rows.has_usage(path):
     return result
   return holdout.hold_out(
     result,
@@ -217,9 +155,9 @@ def _make_raw(
   if not any(examples.values()):
     raise UserError(f'{source}: holds no valid example')
   splits = {
-    USAGES[usage]: raw.make_split(*zip(*rows, strict=True))
-    for usage, rows in examples.items()
-    if rows
+    USAGES[usage]: raw.make_split(*zip(*found, strict=True))
+    for usage, found in examples.items()
+    if found
   }
   dataset = Dataset(
     name='fer2013',
