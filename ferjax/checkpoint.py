@@ -62,7 +62,7 @@ class Checkpoints:
     self._read_only = read_only
     self.complaints = []  # a line about each checkpoint that was set aside
     if read_only or parallel.is_main_process():
-      for path in damage.broken_metrics(self._folder):
+      for path in damage.broken_metrics(self._folder, (BEST_METRIC, 'step')):
         if read_only:
           raise UserError(f'{path} is damaged (its metrics); move it away')
         self._set_aside(int(path.name), 'its metrics')

@@ -1,6 +1,8 @@
 """Checkpoints that cannot be read: found before Orbax stumbles, set aside."""
 
+from collections.abc import Sequence
 import json
+import math
 import pathlib
 
 import tensorstore
@@ -20,17 +22,25 @@ def check_readable(item: pathlib.Path) -> None:
     store.read(key).result()
 
 
-def broken_metrics(checkpoints: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the checkpoints whose metrics are no JSON: none could be opened.
+def broken_metrics(
+  checkpoints: pathlib.Path, names: Sequence[str]
+) -> list[pathlib.Path]:
+  """Returns the checkpoints whose metrics cannot be ranked.
+
+  With one of them, no checkpoint could be opened.
 
   Args:
     checkpoints: the folder of all checkpoints of a run.
+    names: of the metrics that decide which is the best.
   """
   broken = []
   for path in sorted(checkpoints.glob('[0-9]*/metrics/metrics')):
     try:
-      json.loads(path.read_text())
-    except ValueError:
+      metrics = json.loads(path.read_text())
+      is_broken = not all(math.isfinite(metrics[name]) for name in names)
+    except (ValueError, LookupError, TypeError):
+      is_broken = True
+    if is_broken:
       broken.append(path.parent.parent)
   return broken
 

@@ -77,6 +77,19 @@ def test_latest_and_best_are_kept(tmp_path):
       )
 
 
+@pytest.mark.parametrize(
+  'metrics', ['{"val/accuracy": 0.9}', '{"step": 20}', '[]', '{"step": "a"}']
+)
+def test_metrics_that_cannot_be_ranked_are_set_aside(tmp_path, metrics):
+  save(tmp_path, {10: 0.5, 20: 0.7})
+  path = tmp_path / 'checkpoints' / '20' / 'metrics' / 'metrics'
+  path.write_text(metrics)
+  with pytest.raises(UserError, match=r'20 is damaged \(its metrics\)'):
+    Checkpoints(tmp_path, read_only=True)
+  with Checkpoints(tmp_path) as checkpoints:
+    assert checkpoints.best_step() == 10
+
+
 def test_config_is_in_every_checkpoint(tmp_path):
   save(tmp_path, {5: None}, config={'seed': 3})
   stored = tmp_path / 'checkpoints' / '5' / 'config' / 'metadata'
