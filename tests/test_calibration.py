@@ -116,3 +116,11 @@ def test_a_bin_holds_its_upper_edge():
 def test_no_examples_have_no_error():
   empty = np.zeros((0, 7), np.float32), np.zeros(0, np.int32)
   assert math.isnan(calibration.expected_calibration_error(*empty))
+
+
+def test_the_diagram_is_of_the_error_that_is_reported():
+  probabilities, labels = draw(2)
+  table = calibration.reliability(probabilities, labels)
+  assert len(table.counts) == 15  # as docs/evaluation.md says
+  error = calibration.expected_calibration_error(probabilities, labels)
+  assert table.error == error

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 LEAST_TEMPERATURE, GREATEST_TEMPERATURE = 0.05, 20.0
+NUM_BINS = 15  # of equal width, as Guo et al. have
 
 # A float32 softmax that gave 0 meant less than this.
 _FLOOR = float(np.finfo(np.float32).tiny)
@@ -87,7 +88,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(
-  probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15
+  probabilities: np.ndarray, labels: np.ndarray, num_bins: int = NUM_BINS
 ) -> Reliability:
   """Compares what a network expects of its guesses with how they turn out.
 
@@ -112,7 +113,7 @@ def reliability(
 
 
 def expected_calibration_error(
-  probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15
+  probabilities: np.ndarray, labels: np.ndarray, num_bins: int = NUM_BINS
 ) -> float:
   """Returns the mean distance of confidence from accuracy, in [0, 1].
 
