@@ -110,6 +110,55 @@ def test_batch_norm_across_replicas_is_that_of_the_joined_batch():
     np.testing.assert_allclose(ours, np.tile(theirs, (4, 1)), atol=1e-5)
 
 
+def norm_gradients(network, variables, x, weights):
+  """Of a sum that weighs each result, by parameters and features."""
+
+  def loss(params, x, weights):
+    y, _ = network.apply(
+      {**variables, 'params': params}, x, mutable=['batch_stats']
+    )
+    return jnp.sum(weights * y**2)
+
+  return jax.grad(loss, (0, 1))(variables['params'], x, weights)
+
+
+def test_batch_norm_has_the_gradient_of_automatic_differentiation():
+  class Plain(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+      return nn.BatchNorm(False, use_fast_variance=False, name='norm')(x)
+
+  x, weights = 3 + 2 * random_images(8, (5, 4, 3)), random_images(8, (5, 4, 3))
+  for ours, theirs in zip(
+    jax.tree.leaves(norm_gradients(Norm(), norm_variables(), x, weights[::-1])),
+    jax.tree.leaves(
+      norm_gradients(Plain(), norm_variables(), x, weights[::-1])
+    ),
+    strict=True,
+  ):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norm_across_replicas_has_the_gradient_of_the_joined_batch():
+  x = random_images(8, (5, 4, 3)) * jnp.arange(8.0)[:, None, None, None]
+  weights = random_images(8, (5, 4, 3))[::-1]
+  expected_params, expected_x = norm_gradients(
+    Norm(), norm_variables(), x, weights
+  )
+  parts = (4, 2, 5, 4, 3)
+  params, parts_x = jax.pmap(
+    lambda *part: norm_gradients(Norm('batch'), norm_variables(), *part),
+    axis_name='batch',
+  )(x.reshape(parts), weights.reshape(parts))
+  np.testing.assert_allclose(
+    parts_x.reshape(x.shape), expected_x, rtol=1e-4, atol=1e-4
+  )
+  for ours, theirs in zip(
+    jax.tree.leaves(params), jax.tree.leaves(expected_params), strict=True
+  ):
+    np.testing.assert_allclose(ours.sum(0), theirs, rtol=1e-4, atol=1e-4)
+
+
 def test_dropout_acts_in_training_alone():
   x = jnp.ones((64, 100))
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ferjax.errors import UserError
-from ferjax.models import convolution, initial, pooling
+from ferjax.models import convolution, initial, normalization, pooling
 
 CLASSIFIER = 'classifier'  # the last layer of every network
 
@@ -90,31 +90,22 @@ def batch_norm(
   dtype: Any,
   axis_name: str | None,
 ) -> jax.Array:
-  """Applies batch normalisation, computed in float32.
-
-  Momentum is 0.9 as JAX counts it: a running value keeps 0.9 of itself at each
-  step. PyTorch calls the same 0.1. Running variances are biased (divided by n),
-  where PyTorch's are not. Epsilon is 1e-5.
+  """Applies `normalization.BatchNorm`.
 
   Args:
-    x: `[batch, height, width, channels]`.
+    x: `[batch, ..., channels]`.
     name: of the layer.
     train: whether to use, and remember, the statistics of this batch.
     dtype: of the result.
     axis_name: the mapped axis to average the statistics over, or None.
   """
   init = nn.initializers
-  normalized = nn.BatchNorm(
-    use_running_average=not train,
-    momentum=0.9,
-    epsilon=1e-5,
-    # The quick form, E[x^2] - E[x]^2, loses two more digits to rounding.
-    use_fast_variance=False,
-    scale_init=init.zeros if name == initial.LAST_NORM else init.ones,
+  return normalization.BatchNorm(
+    dtype=dtype,
     axis_name=axis_name,
+    scale_init=init.zeros if name == initial.LAST_NORM else init.ones,
     name=name,
-  )(x.astype(jnp.float32))
-  return normalized.astype(dtype)
+  )(x, train)
 
 
 def bind(
