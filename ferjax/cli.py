@@ -9,7 +9,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from ferjax import config
+from ferjax import config, heap
 from ferjax.errors import TrainingError, UserError
 
 
@@ -24,6 +24,7 @@ def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
     takes: what that is, such as 'DIR', of which it then needs at least one;
       otherwise nothing must be left.
   """
+  heap.keep_freed_memory()
   logging.set_verbosity(logging.ERROR)
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors='backslashreplace')  # as stderr does

@@ -13,6 +13,7 @@ import optax
 
 from ferjax import backbone
 from ferjax.errors import UserError
+from ferjax.muon import muon
 
 SCHEDULES = ('cosine', 'step', 'constant')
 
@@ -46,7 +47,7 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     'signum',
     'yogi',
   )
-}
+} | {'muon': muon}
 
 _RULES = {
   'optimizer': {

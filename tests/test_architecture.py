@@ -10,12 +10,12 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # From the ground up; a file imports from lines above its own, or, within a
 # package's line, from its siblings.
 LAYERS = (
-  'damage defaults errors interrupts pages statistics tables train_state',
+  'damage defaults errors heap interrupts pages statistics tables train_state',
   'config logs plots views',
   'cli durations parallel workdir',
   'checkpoint',
   'augment losses data models',
-  'backbone weights',
+  'backbone muon weights',
   'census metrics optim preprocess',
   'inputs meter',
   'gradients',
