@@ -65,7 +65,7 @@ def make_train_step(
   optimizer: optax.GradientTransformation,
   class_weights: np.ndarray,
   hold: gradients.Hold = lambda params, step: params,
-  seeds: Sequence[int] | None = None,
+  has_members: bool = False,
 ) -> TrainStep:
   """Returns the compiled `step(state, table, batch) -> (state, sums)`.
 
@@ -75,24 +75,26 @@ def make_train_step(
   another. The sums are those of `metrics.batch_sums` over all of it, with
   `grad_norm` summed over `steps`.
 
-  With `seeds`, an axis of members stands in front of every leaf of the state
-  and of the sums, and behind the steps in those of the batch, `[devices,
-  steps, members, n, ...]`. All members share the table. Member i does what a
-  training with seed i does alone.
+  What it draws depends on the batch's `seed`. Nothing of the seed is compiled
+  in, so that all seeds share one program, on disk too.
+
+  With `has_members`, an axis of members stands in front of every leaf of the
+  state and of the sums, and behind the steps in those of the batch, `[devices,
+  steps, members, n, ...]`. All members share the table. Each does what a
+  training with its seed does alone.
 
   Args:
     config: the whole config, validated.
     model: the network.
     optimizer: of its parameters.
-    class_weights: float32 `[classes]`; `[members, classes]` with `seeds`.
+    class_weights: float32 `[classes]`, or `[members, classes]`.
     hold: stops the gradients of what is frozen; see `backbone.hold`.
-    seeds: of the members, in place of `config.seed`; None: no such axis.
+    has_members: whether there is an axis of members.
   """
-  one_step = _make_one_step(
-    functools.partial(_train_step, config, model, optimizer, hold),
-    class_weights,
-    config.seed if seeds is None else seeds,
-  )
+  step = functools.partial(_train_step, config, model, optimizer, hold)
+  if has_members:
+    step = jax.vmap(step, (0, 0, None, 0))
+  one_step = functools.partial(step, class_weights)
   unroll = jax.default_backend() == 'cpu'  # a loop of convolutions crawls
 
   def steps(
@@ -153,39 +155,18 @@ def make_eval_step(
   return parallel.spread(step, config.sharding, (None, 0), donate=False)
 
 
-def _make_one_step(
-  step: Callable[..., tuple[TrainState, metrics.Sums]],
-  class_weights: np.ndarray,
-  seed: int | Sequence[int],
-) -> TrainStep:
-  """Gives `_train_step` its seed, or all members theirs."""
-  if isinstance(seed, int):
-    return lambda *arrays: step(jax.random.key(seed), class_weights, *arrays)
-  keys = np.stack([jax.random.key_data(jax.random.key(s)) for s in seed])
-
-  def step_members(
-    state: TrainState, table: Any, batch: Batch
-  ) -> tuple[TrainState, metrics.Sums]:
-    return jax.vmap(step, (0, 0, 0, None, 0))(
-      jax.random.wrap_key_data(keys), class_weights, state, table, batch
-    )
-
-  return step_members
-
-
 def _train_step(
   config: config_dict.ConfigDict,
   model: models.Module,
   optimizer: optax.GradientTransformation,
   hold: gradients.Hold,
-  key: jax.Array,
   class_weights: jax.Array,
   state: TrainState,
   table: Any,
   batch: Batch,
 ) -> tuple[TrainState, metrics.Sums]:
   """One step on one device, over its `[n, ...]` share of the batch."""
-  key = jax.random.fold_in(key, state.step)
+  key = jax.random.fold_in(jax.random.key(batch['seed']), state.step)
   image_key, device_key = jax.random.split(key)
   mix_key, dropout_key = jax.random.split(
     jax.random.fold_in(device_key, lax.axis_index(AXIS))

@@ -63,6 +63,8 @@ def shapes(images, *shape):
     'index': jax.ShapeDtypeStruct(shape, np.int32),
     'mask': jax.ShapeDtypeStruct(shape, np.bool_),
   }
+  if len(shape) > 2:  # of the training step
+    batch['seed'] = jax.ShapeDtypeStruct(shape[:2], np.uint32)
   return batch | (table(*shape) if images else {})
 
 

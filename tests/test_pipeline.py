@@ -73,7 +73,7 @@ def test_host_and_device_placement_see_the_same_images(split):
     np.testing.assert_array_equal(a['index'], b['index'])
     np.testing.assert_array_equal(a['image'], split.images[b['index']])
     np.testing.assert_array_equal(a['label'], split.labels[b['index']])
-    assert set(b) == {'index', 'mask'}
+    assert set(b) == {'index', 'mask', 'seed'}
     assert a['mask'].all()
 
 

@@ -50,7 +50,7 @@ def make_run(split, seed=0, placement='host'):
   return types.SimpleNamespace(
     dataset=types.SimpleNamespace(splits={'train': split}),
     train_step=None,
-    make_train_step=lambda weights, seeds: None,
+    make_train_step=lambda weights, has_members: None,
     class_weights=np.ones(3, np.float32),
     config=config,
     placement=placement,

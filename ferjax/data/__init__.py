@@ -52,7 +52,7 @@ def load_dataset(
   split_names: Sequence[str],
   foreign: bool = False,
 ) -> Dataset:
-  """Loads splits of the data set `config.name` into memory.
+  """Loads splits of the data set `config.name`; large ones stay on disk.
 
   Args:
     config: the section `config.data`.

@@ -54,10 +54,11 @@ def balance(split: Split, num_classes: int, setting: str, seed: int) -> Split:
   )
   if not len(rows):
     return split
+  if setting == 'oversample':
+    return split.take(np.concatenate([np.arange(len(split)), rows]))
   added = split.take(rows)
-  if setting == 'mirror':
-    added = dataclasses.replace(added, images=added.images[:, :, ::-1])
-  return _join(split, added)
+  mirrored = np.asarray(added.images)[:, :, ::-1]  # reads those on disk
+  return _join(split, dataclasses.replace(added, images=mirrored))
 
 
 def note(

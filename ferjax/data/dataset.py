@@ -1,4 +1,4 @@
-"""What a data set is once it is in memory: named splits of uint8 images."""
+"""What a data set is once it is loaded: named splits of uint8 images."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -6,6 +6,8 @@ import hashlib
 from typing import Any
 
 import numpy as np
+
+from ferjax.data import mapped
 
 SPLITS = ('train', 'validation', 'test')
 
@@ -27,14 +29,15 @@ class Split:
   """The examples of one split.
 
   Attributes:
-    images: uint8 `[n, height, width, channels]`.
+    images: uint8 `[n, height, width, channels]`; those of a large split stay
+      on disk, and each use reads what it asks for.
     labels: int32 `[n]`, positions in `Dataset.class_names`.
     index: int64 `[n]`, each example's row in its source.
     targets: soft labels, float32 `[n, classes]` with rows that sum to 1; None
       where the labels say it all.
   """
 
-  images: np.ndarray
+  images: mapped.Images
   labels: np.ndarray
   index: np.ndarray
   targets: np.ndarray | None = None
@@ -44,10 +47,9 @@ class Split:
 
   def take(self, rows: np.ndarray) -> 'Split':
     """Returns the examples at `rows`: positions, or bool `[n]`."""
+    images = mapped.select(self.images, rows)
     targets = None if self.targets is None else self.targets[rows]
-    return Split(
-      self.images[rows], self.labels[rows], self.index[rows], targets
-    )
+    return Split(images, self.labels[rows], self.index[rows], targets)
 
   def counts(self, num_classes: int) -> np.ndarray:
     """Returns the number of examples of each class, int `[num_classes]`."""
@@ -57,11 +59,11 @@ class Split:
     """Returns 32 hex digits of images, labels, targets and their order."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr(self.images.shape).encode())
-    arrays = [self.images, self.labels.astype('<i4')]
+    for chunk in mapped.chunks(self.images):
+      digest.update(np.ascontiguousarray(chunk).data)
+    digest.update(self.labels.astype('<i4').data)
     if self.targets is not None:  # without them, as ever
-      arrays.append(self.targets.astype('<f4'))
-    for array in arrays:
-      digest.update(np.ascontiguousarray(array).data)
+      digest.update(self.targets.astype('<f4', order='C').data)
     return digest.hexdigest()
 
 

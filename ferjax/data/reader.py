@@ -2,11 +2,12 @@
 
 They lie in DATA_DIR/NAME/VERSION or DATA_DIR/NAME/CONFIG/VERSION, as
 ArrayRecord files. Of a data set that ferjax did not write, the `image` and the
-`label` are read.
+`label` are read. Images that are too many for memory: see `unpacked`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import functools
 import io
 import json
 from typing import Any
@@ -16,12 +17,11 @@ import numpy as np
 import PIL.Image
 import tensorflow_datasets as tfds
 
-from ferjax.data import records
+from ferjax.data import records, unpacked
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
 
-_CHUNK = 4096  # examples read at once
-
+_CHUNK = 1024  # examples read at once
 _FORMAT = 'array_record'
 
 
@@ -74,7 +74,7 @@ class Prepared:
   def read(
     self, split_name: str, columns: Sequence[str] = ()
   ) -> tuple[Split, dict[str, np.ndarray]]:
-    """Reads a whole split into memory.
+    """Reads a whole split; its images stay on disk where they are large.
 
     Args:
       split_name: one of `split_names`.
@@ -89,38 +89,45 @@ class Prepared:
         no label.
     """
     with _readable(self.path):
-      examples = self._examples(split_name)
       count = self._builder.info.splits[split_name].num_examples
-      images = np.empty((count, *self.image_shape), np.uint8)
-      labels = np.empty(count, np.int32)
-      index = np.arange(count)
-      values = {name: [] for name in columns}
-      for row, example in enumerate(examples):
-        images[row] = self._pixels(example['image'])
-        labels[row] = example['label']
-        if self.is_own:
-          index[row] = example['index']
-        for name, column in values.items():
-          column.append(example[name])
-    unlabelled = np.count_nonzero(labels < 0)  # how tfds stores them
+      decode = functools.partial(self._decode, split_name, count)
+      shape = (count, *self.image_shape)
+      arrays = unpacked.load(self.path, split_name, shape, decode)
+    split = Split(arrays['image'], arrays['label'], arrays['index'])
+    unlabelled = np.count_nonzero(split.labels < 0)  # how tfds stores them
     if unlabelled:
       raise UserError(
         f'{self.path}: {unlabelled:,} examples of {split_name} have no label; '
         'use another split, or prepare it again without them'
       )
-    order = np.argsort(index, kind='stable')
-    return Split(images, labels, index).take(order), {
-      name: _column(column)[order] for name, column in values.items()
-    }
+    order = np.argsort(split.index, kind='stable')
+    if (np.diff(order) != 1).any():  # copies the images, if not on disk
+      split = split.take(order)
+    return split, {name: arrays[name][order] for name in columns}
+
+  def _decode(
+    self, split_name: str, count: int, put: unpacked.Put
+  ) -> unpacked.Arrays:
+    """Puts the images as stored; returns labels, index and columns by name."""
+    labels, index = np.empty(count, np.int32), np.arange(count)
+    values = {name: [] for name in self.columns}
+    for row, example in enumerate(self._examples(split_name)):
+      put(row, self._pixels(example['image']))
+      labels[row] = example['label']
+      if self.is_own:
+        index[row] = example['index']
+      for name, column in values.items():
+        column.append(example[name])
+    columns = {name: _column(column) for name, column in values.items()}
+    return columns | {'label': labels, 'index': index}
 
   def _examples(self, split_name: str) -> Iterator[dict[str, Any]]:
     """Yields the examples as stored, images still encoded."""
     image = self._builder.info.features['image']
-    decoders = None
-    if isinstance(image, tfds.features.Image):
-      # Left to tfds, OpenCV would decode where it is installed, and its JPEGs
-      # differ in their last bits.
-      decoders = {'image': tfds.decode.SkipDecoding()}
+    is_encoded = isinstance(image, tfds.features.Image)
+    # Left to tfds, OpenCV would decode where it is installed, and its JPEGs
+    # differ in their last bits.
+    decoders = {'image': tfds.decode.SkipDecoding()} if is_encoded else None
     source = self._builder.as_data_source(
       split_name, decoders=decoders, file_format=_FORMAT
     )
@@ -130,7 +137,7 @@ class Prepared:
 
   def _pixels(self, image: np.ndarray | bytes) -> np.ndarray:
     if isinstance(image, bytes):
-      image = _decode(image, channels=self.image_shape[-1])
+      image = _decode_image(image, channels=self.image_shape[-1])
     if image.shape != self.image_shape:
       raise ValueError(f'an image is {image.shape}, not {self.image_shape}')
     return image
@@ -217,7 +224,7 @@ def _image_shape(
   return image.shape
 
 
-def _decode(encoded: bytes, channels: int) -> np.ndarray:
+def _decode_image(encoded: bytes, channels: int) -> np.ndarray:
   """Returns an encoded image, uint8 `[height, width, channels]`."""
   image = PIL.Image.open(io.BytesIO(encoded))
   if image.mode.startswith(('I', 'F')):
@@ -236,10 +243,8 @@ def _readable(path: epath.Path) -> Iterator[None]:
   """Says in one line why a folder cannot be read."""
   try:
     yield
-  except (MemoryError, PermissionError) as error:
-    reason = records.first_line(error)
-    raise UserError(f'cannot read {path}: {reason}') from error
   except Exception as error:  # whatever tfds and array_record stumble over
-    raise UserError(
-      f'{path}: damaged; prepare it again ({records.first_line(error)})'
-    ) from error
+    reason = records.first_line(error)
+    if isinstance(error, MemoryError | PermissionError):
+      raise UserError(f'cannot read {path}: {reason}') from error
+    raise UserError(f'{path}: damaged; prepare it again ({reason})') from error

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferjax.data import audit as audit_lib
+from ferjax.data import mapped
 from ferjax.data.audit import Audit
 from ferjax.data.dataset import Dataset, Split
 from ferjax.exploration.suspects import Suspects
@@ -131,7 +132,11 @@ def spread(labels: np.ndarray, num_classes: int, columns: int) -> np.ndarray:
 
 def brightness(split: Split) -> np.ndarray:
   """Returns the mean of each image's pixels, float64 `[n]`."""
-  return split.images.mean(axis=(1, 2, 3), dtype=np.float64)
+  means = [
+    chunk.mean(axis=(1, 2, 3), dtype=np.float64)
+    for chunk in mapped.chunks(split.images)
+  ]
+  return np.concatenate([np.empty(0), *means])
 
 
 def findings(

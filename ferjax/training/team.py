@@ -38,8 +38,7 @@ class Team:
     self.train_step = first.train_step
     if len(runs) > 1:
       self.train_step = first.make_train_step(
-        np.stack([run.class_weights for run in runs]),
-        seeds=[run.config.seed for run in runs],
+        np.stack([run.class_weights for run in runs]), has_members=True
       )
 
   def place_table(self) -> tuple[Any, list[np.ndarray]]:
