@@ -13,6 +13,9 @@ def default_config() -> config_dict.ConfigDict:
   config.seed = 0
   config.batch_size = 64  # images a step, over all devices and processes
   config.eval_batch_size = 256
+  config.tta = (
+    'none'  # views that evaluation averages over; see ferjax/views.py
+  )
   config.accumulation_steps = 1  # parts that a device's batch is worked in
   config.num_epochs = 0.0
   config.num_steps = 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pathlib
 
 from absl import flags
+from ml_collections import config_dict
 
 from ferjax import cli
 from ferjax.errors import UserError
@@ -27,7 +28,10 @@ _DATA_DIR = flags.DEFINE_string(
   'data_dir', None, "Where it was prepared; default: the training's."
 )
 _TTA = flags.DEFINE_string(
-  'tta', 'none', 'Views to average over: none, flip, ten_crop, multi_crop.'
+  'tta',
+  None,
+  'Views to average over: none, flip, shift, ten_crop, multi_crop; default: '
+  "the training's.",
 )
 _TEMPERATURE = flags.DEFINE_enum(
   'temperature',
@@ -68,7 +72,7 @@ def main(argv: Sequence[str]) -> None:
     explanation.check(classifier, dataset.splits[split], _EXPLAIN.value)
   if _TEMPERATURE.value == 'fit':
     classifier, dataset = scoring.calibrate(classifier, dataset, split, *other)
-  folder = _folder(workdirs, classifier.config.data.name)
+  folder = _folder(workdirs, classifier.config)
   result = assessment.assess(classifier, dataset, split)
   if not parallel.is_main_process():
     return
@@ -82,21 +86,23 @@ def main(argv: Sequence[str]) -> None:
     print(f'all of it on one page: {path}')
 
 
-def _folder(workdirs: Sequence[pathlib.Path], own: str) -> pathlib.Path:
+def _folder(
+  workdirs: Sequence[pathlib.Path], config: config_dict.ConfigDict
+) -> pathlib.Path:
   """Returns where to write: named after what differs from the defaults.
 
   Args:
     workdirs: of all members; the first one's `eval` holds the folder.
-    own: the name of the data set that the first was trained on.
+    config: of the first one's training.
   """
   if _OUTPUT.value:
     return cli.path(_OUTPUT.value)
   parts = [_SPLIT.value]
-  if _DATASET.value not in (None, own):
+  if _DATASET.value not in (None, config.data.name):
     parts.append(_DATASET.value.replace('/', '-'))
   if _CHECKPOINT.value != 'best':
     parts.append(_CHECKPOINT.value)
-  if _TTA.value != 'none':
+  if _TTA.value not in (None, config.tta):
     parts.append(_TTA.value)
   if len(workdirs) > 1:
     parts.append('ensemble')

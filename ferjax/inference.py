@@ -195,22 +195,24 @@ class Predictor:
 
 
 def load(
-  workdir: str | pathlib.Path, checkpoint: str = 'best', tta: str = 'none'
+  workdir: str | pathlib.Path, checkpoint: str = 'best', tta: str | None = None
 ) -> Predictor:
   """Loads a trained network from its workdir, which is all it needs.
 
   Args:
     workdir: of the training.
     checkpoint: `best`, `latest` or a step.
-    tta: over which views of an image to average, see `views.make_views`.
+    tta: over which views of an image to average, see `views.make_views`;
+      None: those of the run's config.
 
   Raises:
     UserError: when the workdir or the checkpoint cannot be read, or there are
       no such views.
   """
-  seen = views.make_views(tta)
   workdir = pathlib.Path(workdir)
   config = workdir_lib.read_config(workdir)
+  tta = config.tta if tta is None else tta
+  seen = views.make_views(tta)
   dataset = workdir_lib.read_dataset(workdir)
   model = models.from_config(config.model, len(dataset['class_names']))
   shape = preprocess.input_shape(config, tuple(dataset['image_shape']))

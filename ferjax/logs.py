@@ -57,7 +57,7 @@ class MetricLogger(contextlib.AbstractContextManager):
       tensorboard: whether to write event files.
       enabled: whether this process tells anything.
     """
-    self._file = self._events = None
+    self._file = self._events = self._events_at = None
     if not enabled:
       return
     path = pathlib.Path(workdir) / 'metrics.jsonl'
@@ -68,10 +68,7 @@ class MetricLogger(contextlib.AbstractContextManager):
     os.replace(partial, path)
     self._file = path.open('a', encoding='utf-8')
     if tensorboard:
-      from tensorboardX import SummaryWriter  # here: only training needs it
-
-      folder = str(path.with_name('tensorboard'))
-      self._events = SummaryWriter(folder, purge_step=start_step + 1)
+      self._events_at = str(path.with_name('tensorboard')), '', start_step + 1
 
   def write(self, step: int, metrics: Mapping[str, float]) -> None:
     """Records scalars that are known after `step` steps."""
@@ -80,16 +77,20 @@ class MetricLogger(contextlib.AbstractContextManager):
     record: dict[str, float | None] = {'step': int(step)}
     for name, value in metrics.items():
       record[name] = float(value) if math.isfinite(value) else None
-      if self._events is not None:
-        self._events.add_scalar(name, float(value), step)
     self._file.write(json.dumps(record, allow_nan=False) + '\n')
     self._file.flush()
+    if self._events_at and not self._events:
+      from tensorboardX import SummaryWriter  # takes PyTorch along: seconds
+
+      self._events = SummaryWriter(*self._events_at)
+    if self._events:
+      for name, value in metrics.items():
+        self._events.add_scalar(name, float(value), step)
 
   def close(self) -> None:
     """Writes what is left and closes both logs."""
-    for log in (self._file, self._events):
-      if log is not None:
-        log.close()
+    for log in filter(None, (self._file, self._events)):
+      log.close()
 
   def __exit__(self, *_: object) -> None:
     self.close()

@@ -71,6 +71,8 @@ def use_compilation_cache() -> None:
   if not jax.config.jax_compilation_cache_dir:
     folder = pathlib.Path('~/.cache/ferjax').expanduser()
     jax.config.update('jax_compilation_cache_dir', str(folder))
+  # Those that compile in less than a second too: there are dozens.
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
 def is_main_process() -> bool:

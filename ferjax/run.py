@@ -20,6 +20,7 @@ from ferjax import (
   preprocess,
   steps,
   train_state,
+  views,
   weights,
 )
 from ferjax import config as config_lib
@@ -62,6 +63,7 @@ def validate(config: config_dict.ConfigDict) -> None:
   pipeline.validate(config.data)
   models.validate(config.model)
   preprocess.validate(config)
+  views.make_views(config.tta)
   augment.validate(config.augment)
   inputs.validate(config)
   optim.validate(config.optimizer, config.schedule)
@@ -122,11 +124,11 @@ def build(
     config=config,
     dataset=dataset,
     durations=durations,
-    schedule=schedule,
+    schedule=jax.jit(schedule),  # for the log; alone, each operation is one
     class_weights=class_weights,
     make_train_step=make_train_step,
     train_step=make_train_step(class_weights),
-    eval_step=steps.make_eval_step(config, model),
+    eval_step=steps.make_eval_step(config, model, views.make_views(config.tta)),
     state=train_state.create(variables, optimizer, config.ema_decay > 0),
     resumes=resumes,
     origin=origin,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.struct
+import jax
 import numpy as np
 import optax
 
@@ -65,6 +66,7 @@ def create(
     step=np.zeros((), np.int32),
     params=params,
     model_state=variables,
-    opt_state=optimizer.init(params),
+    # As one program: one for each shape takes longer to compile.
+    opt_state=jax.jit(optimizer.init)(params),
     ema={'params': params, 'model_state': variables} if use_ema else None,
   )

@@ -21,6 +21,8 @@ View = Callable[[jax.Array], jax.Array]
 TEN_CROP_SCALE = 5 / 6
 MULTI_CROP_SCALES = (0.92, 0.84)
 
+SHIFT = 1 / 24  # of the side: 2 pixels of 48
+
 
 class Crop(NamedTuple):
   """A part of an image, in pixels."""
@@ -88,9 +90,31 @@ def _crops(*scales: float) -> tuple[View, ...]:
   return tuple(_five(scale, number) for scale in scales for number in range(5))
 
 
+def _moved(rows: int, columns: int) -> View:
+  """Returns the view of an image moved by `SHIFT`, edges repeated.
+
+  Args:
+    rows: 1 is up, -1 down.
+    columns: 1 is left, -1 right.
+  """
+
+  def move(images: jax.Array) -> jax.Array:
+    height, width = images.shape[1:3]
+    down, right = round(SHIFT * height), round(SHIFT * width)
+    around = ((0, 0), (down, down), (right, right), (0, 0))
+    top, left = down * (1 + rows), right * (1 + columns)
+    padded = jnp.pad(images, around, mode='edge')
+    return padded[:, top : top + height, left : left + width]
+
+  return move
+
+
+_DIAGONALS = tuple(_moved(r, c) for r in (-1, 1) for c in (-1, 1))
+
 VIEWS: dict[str, tuple[View, ...]] = {
   'none': (keep,),
   'flip': _with_mirrors(keep),
+  'shift': _with_mirrors(keep, *_DIAGONALS),
   'ten_crop': _with_mirrors(*_crops(TEN_CROP_SCALE)),
   'multi_crop': _with_mirrors(keep, *_crops(*MULTI_CROP_SCALES)),
 }
@@ -100,13 +124,14 @@ def make_views(name: str) -> tuple[View, ...]:
   """Returns the views of this name (test-time augmentation).
 
   Args:
-    name: 'none', the image itself; 'flip', it and its mirror image; 'ten_crop',
-      its centre and four corners at 5/6 of its sides, and their mirror images,
-      but not the image itself, as in the literature; 'multi_crop', the image
-      and these five crops at 0.92 and at 0.84 of its sides, with mirror images
-      22 in all. Crops are resized to the image's size, so they show a larger
-      face: a network that was trained without crops or scaling may lose by
-      them.
+    name: 'none', the image itself; 'flip', it and its mirror image; 'shift',
+      it and it moved by 1/24 of its sides towards each corner, and their mirror
+      images; 'ten_crop', its centre and four corners at 5/6 of its sides, and
+      their mirror images, but not the image itself, as in the literature;
+      'multi_crop', the image and these five crops at 0.92 and at 0.84 of its
+      sides, with mirror images 22 in all. Crops are resized to the image's
+      size, so they show a larger face: a network that was trained without crops
+      or scaling may lose by them.
 
   Returns:
     Functions of images, float `[n, height, width, channels]` of any size, that
@@ -116,7 +141,7 @@ def make_views(name: str) -> tuple[View, ...]:
     UserError: where the name is unknown.
   """
   if name not in VIEWS:
-    raise UserError(f'unknown --tta={name}; have {", ".join(VIEWS)}')
+    raise UserError(f'unknown tta {name!r}; have {", ".join(VIEWS)}')
   return VIEWS[name]
 
 

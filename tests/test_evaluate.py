@@ -11,13 +11,14 @@ SCRIPT = """
 import pathlib, sys
 from absl import flags
 from ferjax import evaluate
+from ferjax.defaults import default_config
 holders = [flags.FLAGS[name] for name in flags.FLAGS]
 for line in sys.stdin:
   for holder in holders:
     holder.unparse()
   flags.FLAGS(['evaluate', *line.split()])
   workdirs = [pathlib.Path(given) for given in flags.FLAGS.workdir]
-  print(evaluate._folder(workdirs, 'fer2013').as_posix())
+  print(evaluate._folder(workdirs, default_config()).as_posix())
 """
 
 FOLDERS = {
@@ -26,6 +27,7 @@ FOLDERS = {
   '--workdir=w --dataset=fer2013': 'w/eval/test',
   '--workdir=w --dataset=a/b --split=validation': 'w/eval/validation-a-b',
   '--workdir=w --checkpoint=latest': 'w/eval/test-latest',
+  '--workdir=w --tta=none': 'w/eval/test',
   '--workdir=w --tta=ten_crop': 'w/eval/test-ten_crop',
   '--workdir=w --temperature=fit --report': 'w/eval/test',
   '--workdir=w --workdir=v': 'w/eval/test-ensemble',

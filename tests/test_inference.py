@@ -17,7 +17,9 @@ NAMES = ('angry', 'happy', 'sad')
 def make_predictor(make_config, monkeypatch):
   """Makes one that `inference.load` finds in a workdir; weights at random."""
 
-  def make_predictor(tta='none', shape=(16, 16, 1), model='simple_cnn', **more):
+  def make_predictor(
+    views='none', shape=(16, 16, 1), model='simple_cnn', **more
+  ):
     config = make_config()
     config.model.name = model
     config.update(more)
@@ -37,7 +39,7 @@ def make_predictor(make_config, monkeypatch):
       ),
     )
     monkeypatch.setattr(inference, 'restore', lambda *_: (7, variables))
-    return inference.load('nowhere', tta=tta)
+    return inference.load('nowhere', tta=views)
 
   return make_predictor
 
@@ -147,6 +149,15 @@ def test_stored_images_have_features_and_heat(make_predictor):
   np.testing.assert_allclose(heat[39], heat[0], atol=1e-5)
 
 
-def test_unknown_views_are_refused_before_anything_is_read():
+def test_unknown_views_are_refused(make_predictor):
   with pytest.raises(UserError, match='ten_crop'):
-    inference.load('nowhere', tta='tencrop')
+    make_predictor('tencrop')
+
+
+def test_views_are_those_of_the_run_unless_told(make_predictor):
+  assert make_predictor(None).tta == 'none'
+  split = make_split(20)
+  expected = make_predictor('flip').probabilities(split.images)
+  by_config = make_predictor(None, tta='flip')
+  assert by_config.tta == 'flip'
+  np.testing.assert_array_equal(by_config.probabilities(split.images), expected)

@@ -45,6 +45,13 @@ def expected_views(name, image):
     for top, left in [middle, *ends]:
       part = image[top : top + h, left : left + w]
       plain.append(enlarge(part, height, width))
+  if name == 'shift':
+    down, right = round(height / 24), round(width / 24)
+    for rows in (down, -down):
+      for columns in (right, -right):
+        y = np.clip(np.arange(height) - rows, 0, height - 1)
+        x = np.clip(np.arange(width) - columns, 0, width - 1)
+        plain.append(image[y][:, x])
   if name == 'none':
     return plain
   return [view for each in plain for view in (each, each[:, ::-1])]
@@ -53,7 +60,13 @@ def expected_views(name, image):
 @pytest.mark.parametrize('shape', SHAPES, ids=str)
 @pytest.mark.parametrize(
   ('name', 'count'),
-  [('none', 1), ('flip', 2), ('ten_crop', 10), ('multi_crop', 22)],
+  [
+    ('none', 1),
+    ('flip', 2),
+    ('shift', 10),
+    ('ten_crop', 10),
+    ('multi_crop', 22),
+  ],
 )
 def test_views_equal_numpy(name, count, shape):
   images = np.random.default_rng(0).random(shape, np.float32)
@@ -91,5 +104,7 @@ def test_probabilities_are_averaged_not_logits():
 
 
 def test_an_unknown_name_is_answered_with_all():
-  with pytest.raises(UserError, match='none, flip, ten_crop, multi_crop'):
+  with pytest.raises(
+    UserError, match='none, flip, shift, ten_crop, multi_crop'
+  ):
     views.make_views('five_crop')

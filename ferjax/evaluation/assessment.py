@@ -27,19 +27,25 @@ class Result(NamedTuple):
   evaluation: Evaluation
 
 
-def assess(classifier: Classifier, dataset: Dataset, split: str) -> Result:
+def assess(
+  classifier: Classifier,
+  dataset: Dataset,
+  split: str,
+  evaluation: Evaluation | None = None,
+) -> Result:
   """Asks a classifier about every example of a split whose class it knows.
 
   Args:
     classifier: the network, or several.
     dataset: holds the split, and `train`, where its copies are to be told.
     split: its name.
+    evaluation: of the split, where the classifier was asked already.
 
   Raises:
     UserError: when images or classes do not fit.
   """
   examples, left_out = match_classes(dataset, split, classifier.class_names)
-  evaluation = classifier.evaluate(examples)
+  evaluation = evaluation or classifier.evaluate(examples)
   train = dataset.splits.get('train') if split != 'train' else None
   found = {
     'dataset': dataset.name,

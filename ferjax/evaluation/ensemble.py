@@ -170,7 +170,9 @@ def sums(
 
 
 def load(
-  workdirs: Sequence[pathlib.Path], checkpoint: str = 'best', tta: str = 'none'
+  workdirs: Sequence[pathlib.Path],
+  checkpoint: str = 'best',
+  tta: str | None = None,
 ) -> inference.Predictor | Ensemble:
   """Loads the network of a workdir, or all those of several as an ensemble.
 
@@ -180,7 +182,7 @@ def load(
   Args:
     workdirs: at least one; of the same classes in any order.
     checkpoint: `best`, `latest` or a step, of each.
-    tta: the views of each, see `views.make_views`.
+    tta: the views of each, see `inference.load`.
 
   Raises:
     UserError: when one cannot be loaded, is given twice, or has other classes.

@@ -15,7 +15,7 @@ from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
 from ferjax.evaluation import assessment
 from ferjax.evaluation.assessment import Result
-from ferjax.inference import Classifier
+from ferjax.inference import Classifier, Evaluation
 
 
 def header(
@@ -58,6 +58,7 @@ def evaluate(
   dataset: Dataset,
   split: str,
   folder: pathlib.Path,
+  evaluation: Evaluation | None = None,
 ) -> dict[str, Any]:
   """Evaluates a network on one split; writes and prints all about it.
 
@@ -66,6 +67,7 @@ def evaluate(
     dataset: holds the split, and `train`, where its copies are to be told.
     split: its name.
     folder: see `write`.
+    evaluation: of the split, where the network was asked already.
 
   Returns:
     What stands in metrics.json.
@@ -73,7 +75,7 @@ def evaluate(
   Raises:
     UserError: when images or classes do not fit, or nothing can be written.
   """
-  result = assessment.assess(classifier, dataset, split)
+  result = assessment.assess(classifier, dataset, split, evaluation)
   if parallel.is_main_process():
     write(result, folder)
   return result.figures

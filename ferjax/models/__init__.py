@@ -22,6 +22,7 @@ from ferjax.models import (
   densenet,
   dexpression,
   efficientnet,
+  fast_resnet,
   initial,
   mini_xception,
   mobilenet,
@@ -39,6 +40,7 @@ AXIS_NAME = 'batch'  # the mapped axis that cross-replica batch norm spans
 MODELS: dict[str, Callable[..., nn.Module]] = {
   **baselines.SIZES,
   'simple_cnn': SimpleCNN,
+  **fast_resnet.SIZES,
   **plain.SIZES,
   **mini_xception.SIZES,
   **dexpression.SIZES,

@@ -4,7 +4,7 @@ import math
 import pathlib
 from typing import Any
 
-from ferjax import inference, metrics
+from ferjax import inference, metrics, views
 from ferjax.checkpoint import BEST_METRIC, Checkpoints
 from ferjax.errors import TrainingError
 from ferjax.logs import MetricLogger
@@ -21,6 +21,7 @@ class Member:
     checkpoints: in its workdir.
     logger: of its metrics, None before the loop begins.
     validation_table: its validation split on the devices, or nothing.
+    validated: the step of the last validation, and what it found.
     best: the highest validation accuracy so far.
     failure: why it cannot go on, None while it can.
   """
@@ -35,9 +36,10 @@ class Member:
     self.failure: TrainingError | None = None
     self.logger: MetricLogger | None = None
     self.validation_table: Any = ()
+    self.validated: tuple[int, inference.Evaluation] | None = None
 
-  def validate(self, variables: Any) -> dict[str, float]:
-    """Returns the metrics of the validation split."""
+  def validate(self, step: int, variables: Any) -> dict[str, float]:
+    """Returns the metrics of the validation split after so many steps."""
     evaluation = inference.evaluate(
       self.run.config,
       self.run.eval_step,
@@ -45,7 +47,9 @@ class Member:
       self.run.dataset.splits['validation'],
       self.run.placement,
       self.validation_table,
+      num_views=len(views.make_views(self.run.config.tta)),
     )
+    self.validated = step, evaluation
     return metrics.means(evaluation.sums, 'val')
 
   def check_finite(self, record: dict[str, float], steps: range) -> None:
@@ -94,7 +98,7 @@ class Member:
       record |= read | {'train/learning_rate': rate}
     validation = None
     if 'eval' in due:
-      validation = self.validate(state.variables)
+      validation = self.validate(step, state.variables)
       record |= validation
     if record:
       num_examples = len(run.dataset.splits['train'])

@@ -214,10 +214,20 @@ def _finish(member: Member) -> dict[str, Any]:
     'best', run.state.variables
   )
   predictor = inference.Predictor(
-    run.config, run.dataset.describe(), step, variables, run.eval_step
+    run.config,
+    run.dataset.describe(),
+    step,
+    variables,
+    run.eval_step,
+    run.config.tta,
   )
+  known_step, known = member.validated or (None, None)
   figures = report.evaluate(
-    predictor, run.dataset, 'validation', workdir / 'eval' / 'validation'
+    predictor,
+    run.dataset,
+    'validation',
+    workdir / 'eval' / 'validation',
+    known if known_step == step else None,
   )
   if parallel.is_main_process():
     report.draw_training(workdir, run.dataset)
