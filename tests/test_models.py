@@ -46,7 +46,12 @@ def test_as_many_parameters_as_published(name, expected):
 
 
 @pytest.mark.parametrize(
-  ('name', 'expected'), [('simple_cnn', 1_274_599), ('densenet_small', 452_007)]
+  ('name', 'expected'),
+  [
+    ('simple_cnn', 1_274_599),
+    ('densenet_small', 452_007),
+    ('fast_resnet', 1_185_671),
+  ],
 )
 def test_parameters_of_own_networks(name, expected):
   _, variables = trace(models.create_model(name, 7), (48, 48, 1))

@@ -57,12 +57,12 @@ def by_path(tree):
 
 
 def orthogonal(gradient):
-  """Five steps of Newton and Schulz, as published, on features by inputs."""
+  """Three steps of Newton and Schulz, with the coefficients published."""
   x = gradient.reshape(-1, gradient.shape[-1])
   tall = x.shape[0] > x.shape[1]
   x = x.T if tall else x
   x = x / np.linalg.norm(x)
-  for _ in range(5):
+  for _ in range(3):
     a = x @ x.T
     x = 3.4445 * x + (-4.775 * a + 2.0315 * a @ a) @ x
   x = x.T if tall else x

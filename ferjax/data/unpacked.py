@@ -108,12 +108,12 @@ def _make(
   size = math.prod(shape)
   if size > shutil.disk_usage(target.parent).free:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target.parent))
+  workspace = target.with_name('incomplete')
+  workspace.mkdir()
   print(
     f'unpacking {size / 1e9:.1f} GB of images to {target}, once',
     file=sys.stderr,
   )
-  workspace = target.with_name('incomplete')
-  workspace.mkdir()
   try:
     # Not through a map: there a disk that fills up would kill the process.
     with (workspace / 'image.npy').open('wb') as file:

@@ -55,5 +55,5 @@ class FastResNet(nn.Module):
 
 
 SIZES = {
-  'fast_resnet': functools.partial(FastResNet, width=48, widths=(96, 192)),
+  'fast_resnet': functools.partial(FastResNet, width=64, widths=(64, 128, 256)),
 }
