@@ -10,6 +10,12 @@ os.environ['XLA_FLAGS'] = (
 )
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
+# Every program is compiled once, here and in the processes that tests start. A
+# worker has its own folder: entries are written in place, half of one is bad.
+CACHE = tempfile.TemporaryDirectory()
+os.environ['JAX_COMPILATION_CACHE_DIR'] = CACHE.name
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+
 from absl import flags
 import jax
 from matplotlib import figure as figures
@@ -18,10 +24,6 @@ import pytest
 
 from ferjax import config as config_lib
 
-# Binaries that tests start compile into a folder of their own. Set after the
-# import: this process compiles as it always does.
-CACHE = tempfile.TemporaryDirectory()
-os.environ['JAX_COMPILATION_CACHE_DIR'] = CACHE.name
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 flags.FLAGS.mark_as_parsed()  # grain reads its own flags
