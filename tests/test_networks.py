@@ -25,6 +25,7 @@ TINY = {
     'width': 24,
     'pooled': 8,
   },
+  'fast_resnet': {'width': 16, 'widths': (16, 32)},
   'vgg11_bn': {'stages': ((8,), (16,)), 'hidden': 32},
   'resnet18': {'stage_sizes': (1, 1), 'width': 16, 'stem': 'space_to_depth'},
   'resnet50': {'stage_sizes': (1, 1), 'width': 16, 'squeeze_excitation': True},
