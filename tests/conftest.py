@@ -1,7 +1,9 @@
 """What every test runs under: four virtual devices and strict promotion."""
 
+import atexit
 import os
 import pathlib
+import shutil
 import tempfile
 
 # Before anything imports jax.
@@ -12,8 +14,7 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
 # Every program is compiled once, here and in the processes that tests start. A
 # worker has its own folder: entries are written in place, half of one is bad.
-CACHE = tempfile.TemporaryDirectory()
-os.environ['JAX_COMPILATION_CACHE_DIR'] = CACHE.name
+os.environ['JAX_COMPILATION_CACHE_DIR'] = tempfile.mkdtemp(prefix='ferjax')
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 
 from absl import flags
@@ -24,6 +25,7 @@ import pytest
 
 from ferjax import config as config_lib
 
+atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], True)
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 flags.FLAGS.mark_as_parsed()  # grain reads its own flags
