@@ -120,7 +120,9 @@ def test_several_steps_a_call_do_not_change_the_run(make_config, tmp_path):
   """With batch norm over all sixteen faces of a step.
 
   Over four, a change of 1e-7 in the first weights alone moves the losses by a
-  hundredth after five steps, and a loop is compiled in another way.
+  hundredth after five steps, and a loop is compiled in another way. Over
+  sixteen, it moves the mean of steps 1 to 5 by up to 1e-5, and that of steps 6
+  to 10 by up to 3e-4; other images or keys move the first by far more.
   """
   losses = []
   for steps_per_call in (1, 5):
@@ -133,7 +135,8 @@ def test_several_steps_a_call_do_not_change_the_run(make_config, tmp_path):
     train.train_and_evaluate(config, workdir)
     losses.append([r['train/loss'] for r in logs.read_metrics(workdir)])
   assert len(losses[0]) == 2
-  assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+  assert losses[0][0] == pytest.approx(losses[1][0], rel=5e-5)
+  assert losses[0][1] == pytest.approx(losses[1][1], rel=2e-3)
 
 
 def test_the_loss_falls_on_a_few_faces(finished):
