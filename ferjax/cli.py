@@ -10,14 +10,14 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ferjax import config, heap
-from ferjax.errors import TrainingError, UserError
+from ferjax.errors import EXPECTED, UserError
 
 
 def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
   """Parses the flags and runs `main`, then exits with its status.
 
-  A `UserError` or a wrong flag is printed as one line, exit status 2; a
-  `TrainingError` likewise, exit status 3.
+  What is expected to go wrong is printed as one line: a `UserError` or a wrong
+  flag ends with status 2, a `TrainingError` with 3, a `RetryError` with 4.
 
   Args:
     main: takes what is left of the command line after the flags.
@@ -68,10 +68,8 @@ def _call(
     if len(argv) > 1 and not takes:
       raise UserError(f'what does {argv[1]!r} mean? flags begin with --')
     return main(argv)
-  except UserError as error:
-    return _complain(error, 2)
-  except TrainingError as error:
-    return _complain(error, 3)
+  except EXPECTED as error:
+    return _complain(error, error.status)
   except KeyboardInterrupt:
     return _complain('interrupted', 130)
 

@@ -1,6 +1,7 @@
 """What is done with a config: parsed, checked, kept as JSON, compared."""
 
 from collections.abc import Mapping
+from importlib import metadata
 import json
 import pathlib
 from typing import Any
@@ -118,6 +119,14 @@ def differences(
     for field in sorted(old | new)
     if old.get(field) != new.get(field) and field not in FREE_FIELDS
   ]
+
+
+def facts(config: config_dict.ConfigDict) -> dict[str, str]:
+  """Returns what all processes of a run must have in common, by name."""
+  own = ('data.dir', 'data.prefetch')  # a machine may have its own
+  values = {f: repr(v) for f, v in flatten(config).items() if f not in own}
+  libraries = ('ferjax', 'jax', 'jaxlib', 'flax', 'optax')
+  return values | {name: metadata.version(name) for name in libraries}
 
 
 def flatten(config: config_dict.ConfigDict, prefix: str = '') -> dict[str, Any]:

@@ -11,9 +11,9 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # package's line, from its siblings.
 LAYERS = (
   'damage defaults errors heap interrupts pages statistics tables train_state',
-  'config logs plots views',
-  'cli durations parallel workdir',
-  'checkpoint',
+  'config logs peers plots views',
+  'cli durations parallel processes workdir',
+  'checkpoint joining',
   'augment losses data models',
   'backbone muon weights',
   'census metrics optim preprocess',

@@ -5,7 +5,7 @@ import contextlib
 
 import jax
 
-from ferjax import parallel
+from ferjax import parallel, processes
 from ferjax.data import pipeline
 from ferjax.interrupts import StopSignals
 from ferjax.logs import MetricLogger, Progress
@@ -61,6 +61,7 @@ def train(members: Sequence[Member]) -> bool:
       progress.line(f'figures are means over {len(members)} trainings')
     logged = start
     for call, batch in zip(calls, batches, strict=True):
+      processes.note(call.start + 1)
       with jax.transfer_guard('disallow'):
         state, sums = team.train_step(state, table, batch)
       meter.add(parallel.settle(sums))
@@ -87,6 +88,8 @@ def train(members: Sequence[Member]) -> bool:
         return False
       if 'log' in due:
         logged = step
+        if processes.are_several():
+          processes.report(meter.input_wait, parallel.probe())
         meter.restart()
     _wait(members)  # while signals still wait for it
   return True
