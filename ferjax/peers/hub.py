@@ -22,8 +22,10 @@ class _Known:
   line: Line | None
   heard: float  # when it last gave a sign of life
   step: int = 0  # that it is about to make
-  since: float = 0.0  # when it came there
   has_left: bool = False
+
+  def __post_init__(self) -> None:
+    self.since = self.heard  # when it came to that step
 
 
 class Hub(peer.Peer):
@@ -201,9 +203,10 @@ class Hub(peer.Peer):
     last = min(steps, key=steps.get)
     behind = [i for i in steps if steps[i] == steps[last]]
     waited = now - self._known[last].since
-    if len(behind) > 1 or len(steps) == 1 or waited < self._silence / 3:
-      self._stalled = None if len(behind) > 1 else self._stalled
-    elif self._stalled != last:
+    long = max(self._silence / 3, 3 * peer.BEAT)  # beats come one by one
+    if len(behind) > 1 or len(steps) == 1:
+      self._stalled = None
+    elif waited > long and self._stalled != last:
       self._stalled = last
       _warn(
         f'all wait for {self._known[last].name}, which has been at step '
