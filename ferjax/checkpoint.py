@@ -1,6 +1,7 @@
 """Checkpoints on disk: the latest ones and the best, by Orbax."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
 import pathlib
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from orbax.checkpoint import checkpoint_manager
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from ferjax import damage, parallel
-from ferjax.errors import UserError
+from ferjax.errors import RetryError, UserError
 from ferjax.train_state import TrainState
 
 BEST_METRIC = 'val/accuracy'
@@ -93,7 +94,8 @@ class Checkpoints:
     return self
 
   def __exit__(self, *error: object) -> None:
-    self._manager.close()
+    with self._writing():
+      self._manager.close()
 
   def steps(self) -> list[int]:
     """Returns the steps that have a checkpoint, in order."""
@@ -121,21 +123,52 @@ class Checkpoints:
     if step in self._manager.all_steps():
       return
     model, training = parallel.make_global(state).split()
-    self._manager.save(
-      step,
-      args=ocp_args.Composite(
-        model=ocp_args.StandardSave(model),
-        training=ocp_args.StandardSave(training),
-        data=ocp_args.JsonSave({'next_index': step}),
-        config=ocp_args.JsonSave(self._config),
-      ),
-      metrics={**metrics, 'step': step} if metrics else None,
-      force=True,
-    )
+    metrics = {**metrics, 'step': step} if metrics else None
+    data = {
+      'next_index': step,
+      'metrics': metrics,
+      'digests': {
+        'model': damage.digest(parallel.to_host(model)),
+        'training': damage.digest(parallel.to_host(training)),
+      },
+    }
+    with self._writing():
+      self._manager.save(
+        step,
+        args=ocp_args.Composite(
+          model=ocp_args.StandardSave(model),
+          training=ocp_args.StandardSave(training),
+          data=ocp_args.JsonSave(data),
+          config=ocp_args.JsonSave(self._config),
+        ),
+        metrics=metrics,
+        force=True,
+      )
 
   def wait(self) -> None:
-    """Waits until everything that was begun is on disk."""
-    self._manager.wait_until_finished()
+    """Waits until everything that was begun is on disk.
+
+    Raises:
+      RetryError: when it cannot be written.
+    """
+    with self._writing():
+      self._manager.wait_until_finished()
+
+  @contextlib.contextmanager
+  def _writing(self) -> Iterator[None]:
+    """Turns whatever Orbax raises where it cannot write into one line."""
+    try:
+      yield
+    except Exception as error:
+      if parallel.is_main_process():
+        damage.clear(self._folder)
+      whole = damage.whole(self._folder)
+      raise RetryError(
+        f'no checkpoint can be written to {self._folder} '
+        f'({damage.reason(error)}); '
+        + (f'those of steps {whole} are whole' if whole else 'none is there')
+        + '. Free space or mend access; the same command resumes'
+      ) from error
 
   def restore_latest(self, template: TrainState) -> Restored | None:
     """Restores the newest checkpoint that can be read, None if there is none.
@@ -199,8 +232,11 @@ class Checkpoints:
         data=ocp_args.JsonRestore(),
       ),
     )
+    data = items['data']
+    for item in ('model', 'training'):
+      damage.verify(parallel.to_host(items[item]), item, data)
     state = template.join(items['model'], items['training'])
-    return Restored(state, items['data']['next_index'])
+    return Restored(state, data['next_index'])
 
   def restore_model(self, which: str, variables: Any) -> tuple[int, Any]:
     """Restores the weights that count.
@@ -221,9 +257,12 @@ class Checkpoints:
       items = self._manager.restore(
         step,
         args=ocp_args.Composite(
-          model=ocp_args.StandardRestore(parallel.abstract(variables))
+          model=ocp_args.StandardRestore(parallel.abstract(variables)),
+          data=ocp_args.JsonRestore(),
         ),
       )
+      model = parallel.to_host(items['model'])
+      damage.verify(model, 'model', items['data'])
     except Exception as error:
       others = [other for other in self.steps() if other != step]
       raise UserError(

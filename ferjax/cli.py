@@ -25,7 +25,8 @@ def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
       otherwise nothing must be left.
   """
   heap.keep_freed_memory()
-  logging.set_verbosity(logging.ERROR)
+  # What Orbax and grain log as errors, with tracebacks, they raise too.
+  logging.set_verbosity(logging.FATAL)
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors='backslashreplace')  # as stderr does
   app.run(lambda argv: _call(main, argv, takes), flags_parser=_parse)

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 LAYERS = (
   'damage defaults errors heap interrupts pages statistics tables train_state',
   'config logs peers plots views',
-  'cli durations parallel processes workdir',
+  'cli durations lock parallel processes workdir',
   'checkpoint joining',
   'augment losses data models',
   'backbone muon weights',
