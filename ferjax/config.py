@@ -25,6 +25,10 @@ FREE_FIELDS = (
   'checkpoint_every_epochs',
   'checkpoint_every_examples',
   'keep_checkpoints',
+  'on_nan',
+  'max_rollbacks',
+  'rollback_factor',
+  'max_loss_factor',
 )
 
 
@@ -70,6 +74,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     ('accumulation_steps', 1),
     ('steps_per_call', 0),
     ('keep_checkpoints', 1),
+    ('max_rollbacks', 0),
   ):
     if config[name] < least:
       raise UserError(f'config.{name} is {config[name]}; the least is {least}')

@@ -79,7 +79,7 @@ def _cross_validate(
     plan = rounds.plan(config, folder)
     if parallel.is_main_process():
       workdir_lib.create(folder)
-  mode = members.choose_mode(config.member_mode)
+  mode = members.choose_mode(config)
   if parallel.is_main_process():
     print(
       f'{len(plan)} folds of {config.data.name} by {config.data.fold_by}, '

@@ -77,8 +77,8 @@ def claim(
     UserError: see `check`.
   """
   check(workdir, config, dataset)
-  _write(workdir / DATASET, json.dumps(dataset, indent=2) + '\n')
-  _write(workdir / CONFIG, config_lib.to_json(config))
+  write_text(workdir / DATASET, json.dumps(dataset, indent=2) + '\n')
+  write_text(workdir / CONFIG, config_lib.to_json(config))
 
 
 def write_origin(
@@ -96,12 +96,12 @@ def write_origin(
   if path.is_file():
     with path.open('rb') as file:
       origin['sha256'] = hashlib.file_digest(file, 'sha256').hexdigest()
-  _write(workdir / ORIGIN, json.dumps(origin | report, indent=2) + '\n')
+  write_text(workdir / ORIGIN, json.dumps(origin | report, indent=2) + '\n')
 
 
 def read_config(workdir: pathlib.Path) -> config_dict.ConfigDict:
   """Returns the config of the run in `workdir`."""
-  text = _read(workdir / CONFIG)
+  text = read_text(workdir / CONFIG)
   try:
     return config_lib.from_json(text)
   except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -113,7 +113,7 @@ def read_dataset(workdir: pathlib.Path) -> dict[str, Any]:
   """Returns what the run in `workdir` knows of its data."""
   path = workdir / DATASET
   try:
-    dataset = json.loads(_read(path))
+    dataset = json.loads(read_text(path))
   except json.JSONDecodeError:
     dataset = None
   if not _is_description(dataset):
@@ -162,7 +162,8 @@ def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
   return changes
 
 
-def _read(path: pathlib.Path) -> str:
+def read_text(path: pathlib.Path) -> str:
+  """Returns the text of one of the files of a workdir."""
   try:
     return path.read_text(encoding='utf-8')
   except UnicodeDecodeError as error:
@@ -174,8 +175,8 @@ def _read(path: pathlib.Path) -> str:
     ) from error
 
 
-def _write(path: pathlib.Path, text: str) -> None:
-  # Whole or not at all, whenever the process is killed.
+def write_text(path: pathlib.Path, text: str) -> None:
+  """Writes a file whole or not at all, whenever the process is killed."""
   partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
   partial.write_text(text, encoding='utf-8')
   partial.replace(path)

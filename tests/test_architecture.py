@@ -13,7 +13,7 @@ LAYERS = (
   'damage defaults errors heap interrupts pages statistics tables train_state',
   'config logs peers plots views',
   'cli durations lock parallel processes workdir',
-  'checkpoint joining',
+  'checkpoint joining recovery',
   'augment losses data models',
   'backbone muon weights',
   'census metrics optim preprocess',

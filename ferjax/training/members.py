@@ -14,7 +14,7 @@ from typing import Any
 import jax
 from ml_collections import config_dict
 
-from ferjax import inference, lock, origin, parallel, processes
+from ferjax import inference, lock, origin, parallel, processes, recovery
 from ferjax import workdir as workdir_lib
 from ferjax.checkpoint import Checkpoints, has_checkpoint
 from ferjax.errors import RetryError, TrainingError, UserError
@@ -22,7 +22,7 @@ from ferjax.evaluation import report
 from ferjax.logs import make_console, print_header
 from ferjax.run import Run, build
 from ferjax.studies import outcome
-from ferjax.training import loop
+from ferjax.training import loop, rollback
 from ferjax.training.member import Member
 
 # What a training came to: its figures on `validation`, or why it has none;
@@ -30,14 +30,16 @@ from ferjax.training.member import Member
 Result = dict[str, Any] | UserError | TrainingError | None
 
 
-def choose_mode(mode: str) -> str:
-  """Returns `vmap` or `loop`; `auto` is `loop` on CPUs.
+def choose_mode(config: config_dict.ConfigDict) -> str:
+  """Returns `vmap` or `loop`, as `config.member_mode` says.
 
-  There, four small networks as one program cost four to six times one.
+  `auto` is `loop` on CPUs: there, four small networks as one program cost four
+  to six times one. It is `loop` too where a training may have to go back.
   """
-  if mode != 'auto':
-    return mode
-  return 'loop' if jax.default_backend() == 'cpu' else 'vmap'
+  if config.member_mode != 'auto':
+    return config.member_mode
+  is_alone = jax.default_backend() == 'cpu' or config.on_nan == 'rollback'
+  return 'loop' if is_alone else 'vmap'
 
 
 def train_all(
@@ -140,7 +142,7 @@ def _train(
   """Trains what was built, and writes what each came to into `results`."""
   with _open(runs, workdirs) as members:
     try:
-      is_whole = loop.train(list(members.values()))
+      is_whole = _follow(list(members.values()))
     except TrainingError:
       if len(results) == 1:
         raise
@@ -150,6 +152,19 @@ def _train(
         results[i] = member.failure
       elif is_whole:
         results[i] = _finish(member)
+
+
+def _follow(members: Sequence[Member]) -> bool:
+  """Makes the steps that are left; goes back where a run of its own fails."""
+  while True:
+    try:
+      return loop.train(members)
+    except TrainingError:
+      if len(members) > 1:
+        raise
+      line = rollback.prepare(members[0])
+      if parallel.is_main_process():
+        print(f'warning: {line}', flush=True)
 
 
 def _check(
@@ -182,7 +197,7 @@ def _begin(
   with parallel.together():
     resumes = has_checkpoint(workdir)
     key = config.data.to_json()
-    run = build(config, resumes, datasets.get(key))
+    run = build(config, resumes, datasets.get(key), recovery.read(workdir))
     datasets[key] = run.dataset
     if parallel.is_main_process():
       workdir_lib.create(workdir)
