@@ -13,6 +13,7 @@ starts again, and goes on from the last checkpoint: after 10 s, after twice
 that each time it fails soon again, after 2 minutes at most. It gives up with
 the last status when it has failed 8 times in a row within 10 minutes each. A
 training that a signal stopped (130, 138, 143) has saved: that is no failure.
+Ctrl-C, or TERM to both, ends the two once COMMAND has ended.
 END
 }
 
@@ -24,6 +25,8 @@ elif (($# == 0)); then
   exit 2
 fi
 
+trap 'exit 130' INT
+trap 'exit 143' TERM
 failures=0
 while true; do
   status=0

@@ -4,11 +4,11 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
+import sysconfig
 
 LAUNCH = pathlib.Path(__file__).parents[1] / 'launch'
 # Where pip puts the programs of packages, such as linters.
-SCRIPTS = pathlib.Path(sys.executable).parent
+SCRIPTS = pathlib.Path(sysconfig.get_path('scripts'))
 
 
 # Stands in for gcloud: the one worker is a folder of this machine. What

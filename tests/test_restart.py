@@ -1,9 +1,12 @@
 """launch/restart.sh: what it starts again, and when it gives up."""
 
 import os
+import signal
+import subprocess
+import time
 
 import pytest
-from standins import launch, program
+from standins import LAUNCH, launch, program
 
 # Ends with the next of the statuses, the last of them for ever.
 COMMAND = """#!/usr/bin/env bash
@@ -64,3 +67,34 @@ def test_stopped_by_a_signal_is_no_failure(restart, status):
   assert ended == 0
   assert lines.count('try a b c') == 25
   assert pauses[7:9] == [10, 10]
+
+
+@pytest.mark.parametrize(
+  ('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_ends_with_the_command_when_both_are_told_to(tmp_path, number, status):
+  ready = tmp_path / 'ready'
+  command = program(
+    tmp_path / 'command',
+    '#!/usr/bin/env bash\n'
+    f'trap "sleep 0.3; echo saved; exit {status}" INT TERM\n'
+    f'echo > "{ready}"\n'
+    'while :; do sleep 0.05; done\n',
+  )
+  process = subprocess.Popen(
+    [LAUNCH / 'restart.sh', command],
+    stdout=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
+  try:
+    deadline = time.monotonic() + 60
+    while not ready.exists():
+      assert time.monotonic() < deadline
+      time.sleep(0.02)
+    os.killpg(process.pid, number)
+    said, _ = process.communicate(timeout=60)
+  except BaseException:
+    os.killpg(process.pid, signal.SIGKILL)
+    raise
+  assert (process.returncode, said) == (status, 'saved\n')
