@@ -1,6 +1,6 @@
 """Checkpoints on disk: the latest ones and the best, by Orbax."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import pathlib
 from typing import Any, NamedTuple
@@ -222,8 +222,7 @@ class Checkpoints:
 
   def _restore(self, step: int, template: TrainState) -> Restored:
     model, training = parallel.abstract(template).split()
-    for item in ('model', 'training'):
-      damage.check_readable(self._folder / str(step) / item)
+    self._check(step, ('model', 'training'))
     items = self._manager.restore(
       step,
       args=ocp_args.Composite(
@@ -232,11 +231,15 @@ class Checkpoints:
         data=ocp_args.JsonRestore(),
       ),
     )
-    data = items['data']
-    for item in ('model', 'training'):
-      damage.verify(parallel.to_host(items[item]), item, data)
     state = template.join(items['model'], items['training'])
-    return Restored(state, data['next_index'])
+    return Restored(state, items['data']['next_index'])
+
+  def _check(self, step: int, items: Iterable[str]) -> None:
+    """Raises ValueError if what was saved cannot be read as it was."""
+    folder = self._folder / str(step)
+    for item in items:
+      digest = damage.digest_of(folder, item)
+      damage.check_readable(folder / item, digest)
 
   def restore_model(self, which: str, variables: Any) -> tuple[int, Any]:
     """Restores the weights that count.
@@ -253,16 +256,13 @@ class Checkpoints:
     """
     step = self._find(which)
     try:
-      damage.check_readable(self._folder / str(step) / 'model')
+      self._check(step, ['model'])
       items = self._manager.restore(
         step,
         args=ocp_args.Composite(
-          model=ocp_args.StandardRestore(parallel.abstract(variables)),
-          data=ocp_args.JsonRestore(),
+          model=ocp_args.StandardRestore(parallel.abstract(variables))
         ),
       )
-      model = parallel.to_host(items['model'])
-      damage.verify(model, 'model', items['data'])
     except Exception as error:
       others = [other for other in self.steps() if other != step]
       raise UserError(

@@ -14,47 +14,71 @@ import numpy as np
 import tensorstore
 
 
-def check_readable(item: pathlib.Path) -> None:
+def check_readable(item: pathlib.Path, digest_saved: str | None) -> None:
   """Reads every array of one item of a checkpoint once.
 
   Orbax finds the same faults, but its threads then print tracebacks.
 
+  Args:
+    item: the folder of an item.
+    digest_saved: of all its arrays; those of old have none.
+
   Raises:
-    ValueError: whatever TensorStore says of a file that is cut or missing.
+    ValueError: whatever TensorStore says of a file that is cut or missing, or
+      that the values are not those that were saved.
   """
   base = {'driver': 'file', 'path': f'{item.absolute()}/'}
-  store = tensorstore.KvStore.open({'driver': 'ocdbt', 'base': base}).result()
-  for key in store.list().result():
-    store.read(key).result()
+  store = {'driver': 'ocdbt', 'base': base}
+  keys = tensorstore.KvStore.open(store).result().list().result()
+  names = [key.removesuffix(b'.zarray') for key in keys if b'.zarray' in key]
+  arrays = [
+    tensorstore.open(
+      {'driver': 'zarr', 'kvstore': store | {'path': name.decode()}}
+    ).result()
+    for name in names
+  ]
+  _compare([array.read().result() for array in arrays], item.name, digest_saved)
 
 
 def digest(tree: Any) -> str:
-  """Returns what tells these arrays from any others.
+  """Returns what tells these arrays from any others, in any order.
 
   Args:
     tree: of NumPy arrays.
   """
-  hasher = hashlib.blake2b(digest_size=16)
-  for path, array in jax.tree_util.tree_leaves_with_path(tree):
-    name = jax.tree_util.keystr(path)
-    hasher.update(f'{name} {array.dtype} {array.shape};'.encode())
+  hashes = []
+  for array in jax.tree.leaves(tree):
+    hasher = hashlib.blake2b(digest_size=16)
+    hasher.update(f'{array.dtype} {array.shape};'.encode())
     hasher.update(np.ascontiguousarray(array).data)
-  return hasher.hexdigest()
+    hashes.append(hasher.digest())
+  return hashlib.blake2b(b''.join(sorted(hashes)), digest_size=16).hexdigest()
 
 
-def verify(tree: Any, item: str, data: Mapping[str, Any]) -> None:
-  """Checks that what was restored is what was saved.
-
-  Args:
-    tree: of NumPy arrays.
-    item: of the checkpoint, whose it is.
-    data: of the checkpoint; those of old have no digests.
+def digest_of(checkpoint: pathlib.Path, item: str) -> str | None:
+  """Returns what `digest` said of an item when it was saved, if that is known.
 
   Raises:
-    ValueError: when it is not.
+    ValueError: when the file that says so is damaged.
   """
-  digests = data.get('digests')
-  if digests is not None and digests[item] != digest(tree):
+  data = _saved_data(checkpoint)
+  return data['digests'][item] if 'digests' in data else None
+
+
+def _saved_data(checkpoint: pathlib.Path) -> dict[str, Any]:
+  try:
+    data = json.loads((checkpoint / 'data' / 'metadata').read_text())
+  except (OSError, ValueError) as error:
+    raise ValueError(f'its position: {error}') from error
+  if not isinstance(data, dict) or data.get('next_index') != int(
+    checkpoint.name
+  ):
+    raise ValueError('its position is not that of its name')
+  return data
+
+
+def _compare(tree: Any, item: str, digest_saved: str | None) -> None:
+  if digest_saved is not None and digest_saved != digest(tree):
     raise ValueError(f'the values of its {item} are not those that were saved')
 
 
@@ -89,11 +113,22 @@ def broken_metrics(
     try:
       metrics = json.loads(path.read_text())
       is_broken = not all(math.isfinite(metrics[name]) for name in names)
+      is_broken |= metrics != _saved_metrics(path.parent.parent, metrics)
     except (ValueError, LookupError, TypeError):
       is_broken = True
     if is_broken:
       broken.append(path.parent.parent)
   return broken
+
+
+def _saved_metrics(
+  checkpoint: pathlib.Path, default: Mapping[str, float]
+) -> Mapping[str, float]:
+  """Returns the metrics as they stand in a checkpoint a second time."""
+  try:
+    return _saved_data(checkpoint).get('metrics', default)
+  except ValueError:
+    return default  # restoring it finds that out
 
 
 def set_aside(checkpoint: pathlib.Path) -> pathlib.Path:
