@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Sequence
 import io
-import os
 import pathlib
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from ferjax import config, heap
-from ferjax.errors import TrainingError, UserError
+from ferjax import config, heap, storage
+from ferjax.errors import StorageError, TrainingError, UserError
 
 
 def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
@@ -43,10 +42,9 @@ def config_file(flag: flags.FlagHolder) -> str:
   return given
 
 
-def path(given: str) -> pathlib.Path:
-  """Returns the path that a user gave; of `~nobody/x`, just that."""
-  # Unlike pathlib's, this leaves the home of nobody as it is: not found.
-  return pathlib.Path(os.path.expanduser(given))
+def path(given: str) -> storage.Path:
+  """Returns the path that a user gave, of this machine or in a bucket."""
+  return storage.path(given)
 
 
 def stay_on_cpu() -> None:
@@ -72,6 +70,12 @@ def _call(
     return _complain(error, 2)
   except TrainingError as error:
     return _complain(error, 3)
+  except StorageError as error:
+    return _complain(error, 1)
+  except Exception as error:
+    if not storage.is_of_client(error):
+      raise
+    return _complain(f'a bucket does not answer: {storage.reason(error)}', 1)
   except KeyboardInterrupt:
     return _complain('interrupted', 130)
 

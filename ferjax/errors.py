@@ -14,3 +14,10 @@ class TrainingError(RuntimeError):
 
   Binaries print the message and exit with status 3.
   """
+
+
+class StorageError(Exception):
+  """A bucket does not answer, or not as it should: worth another try.
+
+  Binaries print the message and exit with status 1.
+  """
