@@ -1,21 +1,21 @@
 """Checkpoints on disk: the latest ones and the best, by Orbax."""
 
 from collections.abc import Mapping
-import pathlib
 from typing import Any, NamedTuple
 
 from orbax.checkpoint import args as ocp_args
 from orbax.checkpoint import checkpoint_manager
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from ferjax import damage, parallel
+from ferjax import damage, mirror, parallel
 from ferjax.errors import UserError
+from ferjax.storage import Path
 from ferjax.train_state import TrainState
 
 BEST_METRIC = 'val/accuracy'
 
 
-def has_checkpoint(workdir: pathlib.Path) -> bool:
+def has_checkpoint(workdir: Path) -> bool:
   """Returns whether a run in `workdir` has saved anything to go on from."""
   folder = workdir / 'checkpoints'
   return folder.is_dir() and any(p.name.isdecimal() for p in folder.iterdir())
@@ -39,7 +39,7 @@ class Checkpoints:
 
   def __init__(
     self,
-    workdir: pathlib.Path,
+    workdir: Path,
     keep: int = 2,
     config: Mapping[str, Any] | None = None,
     read_only: bool = False,
@@ -81,8 +81,8 @@ class Checkpoints:
         ),
       ]
     )
-    return checkpoint_manager.CheckpointManager(
-      self._folder.absolute(),
+    return mirror.open_manager(
+      self._folder,
       options=checkpoint_manager.CheckpointManagerOptions(
         preservation_policy=keep, best_fn=rank, read_only=self._read_only
       ),
@@ -190,7 +190,7 @@ class Checkpoints:
   def _restore(self, step: int, template: TrainState) -> Restored:
     model, training = parallel.abstract(template).split()
     for item in ('model', 'training'):
-      damage.check_readable(self._folder / str(step) / item)
+      damage.check_readable(self._manager.directory / str(step) / item)
     items = self._manager.restore(
       step,
       args=ocp_args.Composite(
@@ -217,7 +217,7 @@ class Checkpoints:
     """
     step = self._find(which)
     try:
-      damage.check_readable(self._folder / str(step) / 'model')
+      damage.check_readable(self._manager.directory / str(step) / 'model')
       items = self._manager.restore(
         step,
         args=ocp_args.Composite(

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 import json
 import math
-import pathlib
 
 import tensorstore
 
+from ferjax import storage, transfer
+from ferjax.storage import Path
 
-def check_readable(item: pathlib.Path) -> None:
+
+def check_readable(item: Path) -> None:
   """Reads every array of one item of a checkpoint once.
 
   Orbax finds the same faults, but its threads then print tracebacks.
@@ -16,15 +18,13 @@ def check_readable(item: pathlib.Path) -> None:
   Raises:
     ValueError: whatever TensorStore says of a file that is cut or missing.
   """
-  base = {'driver': 'file', 'path': f'{item.absolute()}/'}
+  base = storage.kvstore(item)
   store = tensorstore.KvStore.open({'driver': 'ocdbt', 'base': base}).result()
   for key in store.list().result():
     store.read(key).result()
 
 
-def broken_metrics(
-  checkpoints: pathlib.Path, names: Sequence[str]
-) -> list[pathlib.Path]:
+def broken_metrics(checkpoints: Path, names: Sequence[str]) -> list[Path]:
   """Returns the checkpoints whose metrics cannot be ranked.
 
   With one of them, no checkpoint could be opened.
@@ -36,7 +36,7 @@ def broken_metrics(
   broken = []
   for path in sorted(checkpoints.glob('[0-9]*/metrics/metrics')):
     try:
-      metrics = json.loads(path.read_text())
+      metrics = json.loads(storage.read_text(path))
       is_broken = not all(math.isfinite(metrics[name]) for name in names)
     except (ValueError, LookupError, TypeError):
       is_broken = True
@@ -45,20 +45,22 @@ def broken_metrics(
   return broken
 
 
-def set_aside(checkpoint: pathlib.Path) -> pathlib.Path:
+def set_aside(checkpoint: Path) -> Path:
   """Moves a checkpoint to `checkpoints-unreadable`, so its step is free again.
 
   Returns:
     Where it is now.
   """
   folder = checkpoint.parent.with_name('checkpoints-unreadable')
-  folder.mkdir(exist_ok=True)
+  if not storage.is_remote(folder):
+    folder.mkdir(exist_ok=True)
   target = folder / checkpoint.name
   number = 1
   while target.exists():
     number += 1
     target = folder / f'{checkpoint.name}-{number}'
-  return checkpoint.rename(target)
+  transfer.move(checkpoint, target)
+  return target
 
 
 def reason(error: Exception) -> str:
