@@ -2,21 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 import contextlib
-import pathlib
 from typing import Any, NamedTuple
 
 from orbax.checkpoint import args as ocp_args
 from orbax.checkpoint import checkpoint_manager
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from ferjax import damage, parallel
+from ferjax import damage, mirror, parallel
 from ferjax.errors import RetryError, UserError
+from ferjax.storage import Path
 from ferjax.train_state import TrainState
 
 BEST_METRIC = 'val/accuracy'
 
 
-def has_checkpoint(workdir: pathlib.Path) -> bool:
+def has_checkpoint(workdir: Path) -> bool:
   """Returns whether a run in `workdir` has saved anything to go on from."""
   folder = workdir / 'checkpoints'
   return folder.is_dir() and any(p.name.isdecimal() for p in folder.iterdir())
@@ -40,7 +40,7 @@ class Checkpoints:
 
   def __init__(
     self,
-    workdir: pathlib.Path,
+    workdir: Path,
     keep: int = 2,
     config: Mapping[str, Any] | None = None,
     read_only: bool = False,
@@ -82,8 +82,8 @@ class Checkpoints:
         ),
       ]
     )
-    return checkpoint_manager.CheckpointManager(
-      self._folder.absolute(),
+    return mirror.open_manager(
+      self._folder,
       options=checkpoint_manager.CheckpointManagerOptions(
         preservation_policy=keep, best_fn=rank, read_only=self._read_only
       ),
@@ -161,8 +161,8 @@ class Checkpoints:
       yield
     except Exception as error:
       if parallel.is_main_process():
-        damage.clear(self._folder)
-      whole = damage.whole(self._folder)
+        damage.clear(self._manager.directory)
+      whole = damage.whole(self._manager.directory)
       raise RetryError(
         f'no checkpoint can be written to {self._folder} '
         f'({damage.reason(error)}); '
@@ -236,7 +236,7 @@ class Checkpoints:
 
   def _check(self, step: int, items: Iterable[str]) -> None:
     """Raises ValueError if what was saved cannot be read as it was."""
-    folder = self._folder / str(step)
+    folder = self._manager.directory / str(step)
     for item in items:
       digest = damage.digest_of(folder, item)
       damage.check_readable(folder / item, digest)

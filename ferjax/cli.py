@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 import io
-import os
 import pathlib
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from ferjax import config, heap
+from ferjax import config, heap, storage
 from ferjax.errors import EXPECTED, UserError
 
 
@@ -44,10 +43,9 @@ def config_file(flag: flags.FlagHolder) -> str:
   return given
 
 
-def path(given: str) -> pathlib.Path:
-  """Returns the path that a user gave; of `~nobody/x`, just that."""
-  # Unlike pathlib's, this leaves the home of nobody as it is: not found.
-  return pathlib.Path(os.path.expanduser(given))
+def path(given: str) -> storage.Path:
+  """Returns the path that a user gave, of this machine or in a bucket."""
+  return storage.path(given)
 
 
 def stay_on_cpu() -> None:
@@ -71,6 +69,10 @@ def _call(
     return main(argv)
   except EXPECTED as error:
     return _complain(error, error.status)
+  except Exception as error:
+    if not storage.is_of_client(error):
+      raise
+    return _complain(f'a bucket does not answer: {storage.reason(error)}', 4)
   except KeyboardInterrupt:
     return _complain('interrupted', 130)
 

@@ -1,15 +1,14 @@
 """Compares finished runs: python -m ferjax.compare DIR [DIR ...]."""
 
 from collections.abc import Sequence
-import os
-import pathlib
 import sys
 import typing
 
 from absl import flags
 
-from ferjax import cli
+from ferjax import cli, storage
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 if typing.TYPE_CHECKING:
   from ferjax.models.summary import Counts
@@ -56,14 +55,14 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _read(
-  workdirs: Sequence[pathlib.Path],
+  workdirs: Sequence[Path],
 ) -> 'tuple[list[Outcome], list[Counts]]':
   """Reads the runs that are finished, and warns of the others."""
   from ferjax.studies import outcome, ranking
 
   outcomes, counts, known = [], [], {}
   for workdir in workdirs:  # by two names, it is one run all the same
-    known.setdefault(os.path.realpath(workdir), workdir)
+    known.setdefault(storage.identity(workdir), workdir)
   for workdir in known.values():
     try:
       run = outcome.read(workdir)
@@ -76,13 +75,10 @@ def _read(
   return outcomes, counts
 
 
-def _check(folder: pathlib.Path) -> None:
+def _check(folder: Path) -> None:
   """Sees that files can be written, before anything takes its time."""
-  probe = folder / f'.write-test-{os.getpid()}'
   try:
-    folder.mkdir(parents=True, exist_ok=True)
-    probe.touch()
-    probe.unlink()
+    storage.make_folder(folder)
   except OSError as error:
     raise _cannot_write(folder, error) from error
 
@@ -123,31 +119,23 @@ def _print(groups: 'Groups', remarks: Sequence[str]) -> None:
   tables.print_list(remarks, console)
 
 
-def _write(
-  folder: pathlib.Path, groups: 'Groups', remarks: Sequence[str]
-) -> None:
+def _write(folder: Path, groups: 'Groups', remarks: Sequence[str]) -> None:
   from ferjax import plots
   from ferjax.studies import comparison
 
   csv = comparison.to_csv(groups)
   markdown = comparison.to_markdown(groups, remarks)
   try:
-    _write_text(folder / 'comparison.csv', csv)
-    _write_text(folder / 'comparison.md', markdown)
+    for name, text in (('csv', csv), ('md', markdown)):
+      # The name of a workdir may be no text at all.
+      path = folder / f'comparison.{name}'
+      storage.write_text(path, text, errors='backslashreplace')
     plots.plot_comparison(comparison.bars(groups), folder / 'comparison.png')
   except OSError as error:
     raise _cannot_write(folder, error) from error
 
 
-def _write_text(path: pathlib.Path, text: str) -> None:
-  """Writes a file whole, or not at all."""
-  partial = path.with_name(f'.{path.name}.{os.getpid()}')
-  # The name of a workdir may be no text at all.
-  partial.write_text(text, encoding='utf-8', errors='backslashreplace')
-  partial.replace(path)
-
-
-def _cannot_write(folder: pathlib.Path, error: OSError) -> UserError:
+def _cannot_write(folder: Path, error: OSError) -> UserError:
   return UserError(f'cannot write to --output={folder} ({error.strerror})')
 
 

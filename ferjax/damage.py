@@ -1,10 +1,10 @@
 """Checkpoints that cannot be read: found before Orbax stumbles, set aside."""
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import hashlib
 import json
 import math
-import pathlib
 import re
 import shutil
 from typing import Any
@@ -13,8 +13,12 @@ import jax
 import numpy as np
 import tensorstore
 
+from ferjax import storage, transfer
+from ferjax.errors import StorageError
+from ferjax.storage import Path
 
-def check_readable(item: pathlib.Path, digest_saved: str | None) -> None:
+
+def check_readable(item: Path, digest_saved: str | None) -> None:
   """Reads every array of one item of a checkpoint once.
 
   Orbax finds the same faults, but its threads then print tracebacks.
@@ -27,7 +31,7 @@ def check_readable(item: pathlib.Path, digest_saved: str | None) -> None:
     ValueError: whatever TensorStore says of a file that is cut or missing, or
       that the values are not those that were saved.
   """
-  base = {'driver': 'file', 'path': f'{item.absolute()}/'}
+  base = storage.kvstore(item)
   store = {'driver': 'ocdbt', 'base': base}
   keys = tensorstore.KvStore.open(store).result().list().result()
   names = [key.removesuffix(b'.zarray') for key in keys if b'.zarray' in key]
@@ -55,7 +59,7 @@ def digest(tree: Any) -> str:
   return hashlib.blake2b(b''.join(sorted(hashes)), digest_size=16).hexdigest()
 
 
-def digest_of(checkpoint: pathlib.Path, item: str) -> str | None:
+def digest_of(checkpoint: Path, item: str) -> str | None:
   """Returns what `digest` said of an item when it was saved, if that is known.
 
   Raises:
@@ -65,9 +69,9 @@ def digest_of(checkpoint: pathlib.Path, item: str) -> str | None:
   return data['digests'][item] if 'digests' in data else None
 
 
-def _saved_data(checkpoint: pathlib.Path) -> dict[str, Any]:
+def _saved_data(checkpoint: Path) -> dict[str, Any]:
   try:
-    data = json.loads((checkpoint / 'data' / 'metadata').read_text())
+    data = json.loads(storage.read_text(checkpoint / 'data' / 'metadata'))
   except (OSError, ValueError) as error:
     raise ValueError(f'its position: {error}') from error
   if not isinstance(data, dict) or data.get('next_index') != int(
@@ -82,7 +86,7 @@ def _compare(tree: Any, item: str, digest_saved: str | None) -> None:
     raise ValueError(f'the values of its {item} are not those that were saved')
 
 
-def whole(checkpoints: pathlib.Path) -> list[int]:
+def whole(checkpoints: Path) -> list[int]:
   """Returns the steps of the checkpoints that appeared under their names."""
   try:
     names = [path.name for path in checkpoints.iterdir()]
@@ -91,15 +95,14 @@ def whole(checkpoints: pathlib.Path) -> list[int]:
   return sorted(int(name) for name in names if name.isdecimal())
 
 
-def clear(checkpoints: pathlib.Path) -> None:
+def clear(checkpoints: Path) -> None:
   """Removes what was being saved, so that it takes no space."""
   for path in checkpoints.glob('*.orbax-checkpoint-tmp'):
-    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError, StorageError):
+      path.rmtree() if storage.is_remote(path) else shutil.rmtree(path)
 
 
-def broken_metrics(
-  checkpoints: pathlib.Path, names: Sequence[str]
-) -> list[pathlib.Path]:
+def broken_metrics(checkpoints: Path, names: Sequence[str]) -> list[Path]:
   """Returns the checkpoints whose metrics cannot be ranked.
 
   With one of them, no checkpoint could be opened.
@@ -111,7 +114,7 @@ def broken_metrics(
   broken = []
   for path in sorted(checkpoints.glob('[0-9]*/metrics/metrics')):
     try:
-      metrics = json.loads(path.read_text())
+      metrics = json.loads(storage.read_text(path))
       is_broken = not all(math.isfinite(metrics[name]) for name in names)
       is_broken |= metrics != _saved_metrics(path.parent.parent, metrics)
     except (ValueError, LookupError, TypeError):
@@ -122,7 +125,7 @@ def broken_metrics(
 
 
 def _saved_metrics(
-  checkpoint: pathlib.Path, default: Mapping[str, float]
+  checkpoint: Path, default: Mapping[str, float]
 ) -> Mapping[str, float]:
   """Returns the metrics as they stand in a checkpoint a second time."""
   try:
@@ -131,20 +134,22 @@ def _saved_metrics(
     return default  # restoring it finds that out
 
 
-def set_aside(checkpoint: pathlib.Path) -> pathlib.Path:
+def set_aside(checkpoint: Path) -> Path:
   """Moves a checkpoint to `checkpoints-unreadable`, so its step is free again.
 
   Returns:
     Where it is now.
   """
   folder = checkpoint.parent.with_name('checkpoints-unreadable')
-  folder.mkdir(exist_ok=True)
+  if not storage.is_remote(folder):
+    folder.mkdir(exist_ok=True)
   target = folder / checkpoint.name
   number = 1
   while target.exists():
     number += 1
     target = folder / f'{checkpoint.name}-{number}'
-  return checkpoint.rename(target)
+  transfer.move(checkpoint, target)
+  return target
 
 
 def reason(error: Exception) -> str:

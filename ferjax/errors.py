@@ -30,6 +30,10 @@ class RetryError(RuntimeError):
   status = 4
 
 
+class StorageError(RetryError):
+  """A bucket does not answer, or not as it should."""
+
+
 EXPECTED = (UserError, TrainingError, RetryError)
 
 

@@ -4,13 +4,13 @@ Given `--workdir` several times, it evaluates them as an ensemble.
 """
 
 from collections.abc import Sequence
-import pathlib
 
 from absl import flags
 from ml_collections import config_dict
 
 from ferjax import cli, joining
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 _WORKDIR = flags.DEFINE_multi_string(
   'workdir', None, 'The workdir of a training; several make an ensemble.'
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
     _evaluate(workdirs)
 
 
-def _evaluate(workdirs: Sequence[pathlib.Path]) -> None:
+def _evaluate(workdirs: Sequence[Path]) -> None:
   from ferjax import parallel
   from ferjax.evaluation import assessment, ensemble, report, scoring
 
@@ -90,9 +90,7 @@ def _evaluate(workdirs: Sequence[pathlib.Path]) -> None:
     print(f'all of it on one page: {path}')
 
 
-def _folder(
-  workdirs: Sequence[pathlib.Path], config: config_dict.ConfigDict
-) -> pathlib.Path:
+def _folder(workdirs: Sequence[Path], config: config_dict.ConfigDict) -> Path:
   """Returns where to write: named after what differs from the defaults.
 
   Args:

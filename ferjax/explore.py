@@ -1,14 +1,14 @@
 """Explores a data set: python -m ferjax.explore --dataset=NAME."""
 
 from collections.abc import Sequence
-import pathlib
 import typing
 
 from absl import flags
 
-from ferjax import cli
+from ferjax import cli, storage
 from ferjax.config import default_config
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 if typing.TYPE_CHECKING:
   from ferjax.data.audit import Audit
@@ -52,10 +52,10 @@ def main(argv: Sequence[str]) -> None:
   print(f'written to {folder}: open explore.html')
 
 
-def _make(folder: pathlib.Path) -> None:
+def _make(folder: Path) -> None:
   """Makes the folder before anything takes its time."""
   try:
-    folder.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(folder)
   except OSError as error:
     raise _cannot_write(folder, error) from error
 
@@ -101,7 +101,7 @@ def _write(
   dataset: 'Dataset',
   audit: 'Audit',
   suspects: 'Suspects | None',
-  folder: pathlib.Path,
+  folder: Path,
 ) -> None:
   from ferjax.exploration import contents as exploration
   from ferjax.exploration import page as exploration_page
@@ -114,7 +114,7 @@ def _write(
     raise _cannot_write(folder, error) from error
 
 
-def _cannot_write(folder: pathlib.Path, error: OSError) -> UserError:
+def _cannot_write(folder: Path, error: OSError) -> UserError:
   return UserError(f'cannot write to --output={folder} ({error.strerror})')
 
 

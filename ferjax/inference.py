@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 import dataclasses
-import pathlib
 import time
 from typing import Any, NamedTuple, Protocol
 
@@ -17,12 +16,14 @@ from ferjax import (
   parallel,
   preprocess,
   steps,
+  storage,
   views,
 )
 from ferjax import workdir as workdir_lib
 from ferjax.data import pipeline
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 
 class Evaluation(NamedTuple):
@@ -195,7 +196,7 @@ class Predictor:
 
 
 def load(
-  workdir: str | pathlib.Path, checkpoint: str = 'best', tta: str | None = None
+  workdir: str | Path, checkpoint: str = 'best', tta: str | None = None
 ) -> Predictor:
   """Loads a trained network from its workdir, which is all it needs.
 
@@ -209,7 +210,7 @@ def load(
     UserError: when the workdir or the checkpoint cannot be read, or there are
       no such views.
   """
-  workdir = pathlib.Path(workdir)
+  workdir = storage.path(workdir)
   config = workdir_lib.read_config(workdir)
   tta = config.tta if tta is None else tta
   seen = views.make_views(tta)
@@ -222,9 +223,7 @@ def load(
   return Predictor(config, dataset, step, variables, eval_step, tta)
 
 
-def restore(
-  workdir: pathlib.Path, which: str, variables: Any
-) -> tuple[int, Any]:
+def restore(workdir: Path, which: str, variables: Any) -> tuple[int, Any]:
   """Restores the weights that count from a workdir, see `Checkpoints`."""
   template = dict(variables)
   params = template.pop('params')

@@ -6,17 +6,18 @@ import datetime
 import errno
 import fcntl
 import os
-import pathlib
 import socket
 import sys
 
+from ferjax import storage
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 NAME = '.lock'
 
 
 @contextlib.contextmanager
-def hold(workdir: pathlib.Path) -> Iterator[None]:
+def hold(workdir: Path) -> Iterator[None]:
   """Keeps other trainings out of a folder for a while.
 
   The kernel lets go of the lock when the process ends, however it ends. Where a
@@ -28,6 +29,9 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
   Raises:
     UserError: when another training holds it.
   """
+  if storage.is_remote(workdir):
+    yield
+    return
   handle = os.open(workdir / NAME, os.O_RDWR | os.O_CREAT, 0o666)
   try:
     _lock(handle, workdir)
@@ -42,7 +46,7 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
     os.close(handle)
 
 
-def _lock(handle: int, workdir: pathlib.Path) -> None:
+def _lock(handle: int, workdir: Path) -> None:
   try:
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:

@@ -9,7 +9,6 @@ import contextlib
 import json
 import math
 import os
-import pathlib
 import time
 from typing import Self
 
@@ -20,7 +19,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ferjax import events, storage
+from ferjax.appended import Appended
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 # How each metric reads in a line, in this order; others are not shown.
 FORMATS = {
@@ -60,15 +62,12 @@ class MetricLogger(contextlib.AbstractContextManager):
     self._file = self._events = self._events_at = None
     if not enabled:
       return
-    path = pathlib.Path(workdir) / 'metrics.jsonl'
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = storage.path(workdir) / 'metrics.jsonl'
+    storage.make_folder(path.parent)
     kept = [line for line, r in _lines(path) if r['step'] <= start_step]
-    partial = path.with_suffix('.partial')
-    partial.write_text(''.join(kept), encoding='utf-8')
-    os.replace(partial, path)
-    self._file = path.open('a', encoding='utf-8')
+    self._file = Appended(path, ''.join(kept).encode())
     if tensorboard:
-      self._events_at = str(path.with_name('tensorboard')), '', start_step + 1
+      self._events_at = str(path.with_name('tensorboard')), start_step + 1
 
   def write(self, step: int, metrics: Mapping[str, float]) -> None:
     """Records scalars that are known after `step` steps."""
@@ -77,12 +76,11 @@ class MetricLogger(contextlib.AbstractContextManager):
     record: dict[str, float | None] = {'step': int(step)}
     for name, value in metrics.items():
       record[name] = float(value) if math.isfinite(value) else None
-    self._file.write(json.dumps(record, allow_nan=False) + '\n')
-    self._file.flush()
+    self._file.write(f'{json.dumps(record, allow_nan=False)}\n'.encode())
+    # The best checkpoint is found by its line: not to be lost to a kill.
+    self._file.flush(now='val/accuracy' in record)
     if self._events_at and not self._events:
-      from tensorboardX import SummaryWriter  # takes PyTorch along: seconds
-
-      self._events = SummaryWriter(*self._events_at)
+      self._events = events.open_writer(*self._events_at)
     if self._events:
       for name, value in metrics.items():
         self._events.add_scalar(name, float(value), step)
@@ -104,15 +102,15 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict[str, float]]:
   """
   return [
     {key: math.nan if value is None else value for key, value in record.items()}
-    for _, record in _lines(pathlib.Path(workdir) / 'metrics.jsonl')
+    for _, record in _lines(storage.path(workdir) / 'metrics.jsonl')
   ]
 
 
-def _lines(path: pathlib.Path) -> Iterator[tuple[str, dict[str, float | None]]]:
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, float | None]]]:
   """Yields the finished lines of a metrics file, raw and parsed."""
   if not path.exists():
     return
-  text = path.read_text(encoding='utf-8', errors='replace')
+  text = storage.read_text(path, errors='replace')
   for number, line in enumerate(text.splitlines(keepends=True), start=1):
     if not line.endswith('\n'):
       return

@@ -1,15 +1,14 @@
 """Where a training begins: with the weights of a file, or of another run."""
 
-import os
-import pathlib
 from typing import Any
 
 from ml_collections import config_dict
 
-from ferjax import inference, parallel, weights
+from ferjax import inference, parallel, storage, transfer, weights
 from ferjax import workdir as workdir_lib
 from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 
 def load(
@@ -46,9 +45,10 @@ def load(
       same_classes=source.class_names == dataset.class_names,
     )
   else:
-    variables, report = weights.load(
-      path, config.model.name, variables, image_shape, with_classifier=False
-    )
+    with transfer.fetched(path) as file:
+      variables, report = weights.load(
+        file, config.model.name, variables, image_shape, with_classifier=False
+      )
   fresh = [name for name in report.kept if not weights.is_classifier(name)]
   if config.backbone.freeze and fresh:
     raise UserError(
@@ -81,12 +81,12 @@ def notes(config: config_dict.ConfigDict) -> list[str]:
   ]
 
 
-def _path(config: config_dict.ConfigDict) -> pathlib.Path:
-  return pathlib.Path(os.path.expanduser(config.init_from))
+def _path(config: config_dict.ConfigDict) -> Path:
+  return storage.path(config.init_from)
 
 
 def _load_run(
-  path: pathlib.Path, config: config_dict.ConfigDict
+  path: Path, config: config_dict.ConfigDict
 ) -> inference.Predictor:
   if not (path / workdir_lib.DATASET).exists():
     raise UserError(

@@ -8,7 +8,7 @@ python -m ferjax.prepare --dataset=folders --source=FOLDER --image_size=48
 python -m ferjax.prepare --dataset=mnist --source=FOLDER
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import re
@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import flags
 
-from ferjax import cli
+from ferjax import cli, transfer
 from ferjax.config import default_config
 from ferjax.errors import UserError
 
@@ -181,9 +181,18 @@ def _read(options: dict[str, Any], progress: Callable[[float], None]) -> 'Raw':
     source = kaggle.fetch(_DATASET.value)
   bad_rows = raw.BadRows(skip=_SKIP_BAD_ROWS.value)
   try:
-    result = readers[_DATASET.value](
-      source, bad_rows=bad_rows, progress=progress, **options
-    )
+    with contextlib.ExitStack() as stack:
+      local = stack.enter_context(transfer.fetched(source))
+      places = {str(local): str(source)}
+      if 'votes' in options:
+        given = options['votes']
+        votes = stack.enter_context(transfer.fetched(given))
+        options = options | {'votes': votes}
+        places[str(votes)] = str(given)
+      result = readers[_DATASET.value](
+        local, bad_rows=bad_rows, progress=progress, **options
+      )
+      result = _renamed(result, places)
   except OSError as error:
     where = error.filename or source
     raise UserError(
@@ -194,6 +203,23 @@ def _read(options: dict[str, Any], progress: Callable[[float], None]) -> 'Raw':
   _check_name((result.dataset.name,))
   dataset = dataclasses.replace(result.dataset, name=_NAME.value)
   return dataclasses.replace(result, dataset=dataset)
+
+
+def _renamed(result: 'Raw', places: Mapping[str, str]) -> 'Raw':
+  """Lets what is told of a data set name the places that were given."""
+
+  def rename(text: str) -> str:
+    for fetched, given in places.items():
+      text = text.replace(fetched, given)
+    return text
+
+  dataset = dataclasses.replace(
+    result.dataset,
+    source=rename(result.dataset.source),
+    notes=tuple(map(rename, result.dataset.notes)),
+  )
+  skipped = list(map(rename, result.skipped))
+  return dataclasses.replace(result, dataset=dataset, skipped=skipped)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,14 @@ is killed later goes on as it would have done.
 """
 
 import json
-import pathlib
 from typing import NamedTuple
 
 from ml_collections import config_dict
 
+from ferjax import storage
 from ferjax import workdir as workdir_lib
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 NAME = 'rollbacks.json'
 MODES = ('stop', 'rollback')
@@ -58,7 +59,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     )
 
 
-def read(workdir: pathlib.Path) -> Recovery:
+def read(workdir: Path) -> Recovery:
   """Returns what holds for the run in `workdir`.
 
   Raises:
@@ -77,9 +78,7 @@ def read(workdir: pathlib.Path) -> Recovery:
     ) from None
 
 
-def write(
-  workdir: pathlib.Path, recovery: Recovery, step: int, why: str
-) -> None:
+def write(workdir: Path, recovery: Recovery, step: int, why: str) -> None:
   """Remembers one more rollback.
 
   Args:
@@ -91,4 +90,4 @@ def write(
   path = workdir / NAME
   records = json.loads(workdir_lib.read_text(path)) if path.exists() else []
   records.append({'to_step': step, 'why': why, **recovery._asdict()})
-  workdir_lib.write_text(path, json.dumps(records, indent=2) + '\n')
+  storage.write_text(path, json.dumps(records, indent=2) + '\n')

@@ -7,7 +7,6 @@ again goes on.
 
 from collections.abc import Sequence
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from ml_collections import config_flags
 from ferjax import cli, interrupts
 from ferjax import config as config_lib
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 if typing.TYPE_CHECKING:
   from ferjax.studies.grid import Cell
@@ -85,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
   return 1 if problems else status
 
 
-def _train(base: Sequence[str], cell: 'Cell', workdir: pathlib.Path) -> str:
+def _train(base: Sequence[str], cell: 'Cell', workdir: Path) -> str:
   """Trains a cell to its end; returns why it failed, or ''."""
   from ferjax.studies import outcome
 
@@ -95,7 +95,7 @@ def _train(base: Sequence[str], cell: 'Cell', workdir: pathlib.Path) -> str:
   return 'stopped before its end; the same command goes on'
 
 
-def _evaluate(cell: 'Cell', workdir: pathlib.Path) -> None:
+def _evaluate(cell: 'Cell', workdir: Path) -> None:
   """Evaluates a finished cell on what it was trained on, where it is not."""
   from ferjax.studies import outcome
 
@@ -195,7 +195,7 @@ class _Child:
     return f'{last.removeprefix("error: ")} (exit status {status})'
 
 
-def _compare(folder: pathlib.Path, cells: 'Sequence[Cell]') -> int:
+def _compare(folder: Path, cells: 'Sequence[Cell]') -> int:
   # In a process too: this one never takes hold of a device.
   command = [sys.executable, '-m', 'ferjax.compare']
   command += [str(folder / cell.name) for cell in cells]

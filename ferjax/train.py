@@ -1,6 +1,5 @@
 """The door to training: from a config to trained, evaluated networks."""
 
-import pathlib
 from typing import Any
 
 from ml_collections import config_dict
@@ -11,11 +10,12 @@ from ferjax import workdir as workdir_lib
 from ferjax.data import training
 from ferjax.errors import UserError
 from ferjax.evaluation import ensemble, report
+from ferjax.storage import Path
 from ferjax.training import members
 
 
 def train_and_evaluate(
-  config: config_dict.ConfigDict, workdir: pathlib.Path
+  config: config_dict.ConfigDict, workdir: Path
 ) -> dict[str, Any] | None:
   """Trains as `config` says, or goes on where the run in `workdir` stopped.
 
@@ -69,7 +69,7 @@ def member_config(
   return alone
 
 
-def _check_folder(num_members: int, workdir: pathlib.Path) -> None:
+def _check_folder(num_members: int, workdir: Path) -> None:
   """Refuses a folder of which an evaluation would take other networks."""
   seeds = len(ensemble.member_workdirs(workdir))
   is_single = (workdir / workdir_lib.CONFIG).exists()
@@ -87,8 +87,8 @@ def _check_folder(num_members: int, workdir: pathlib.Path) -> None:
 
 def _evaluate_ensemble(
   config: config_dict.ConfigDict,
-  workdir: pathlib.Path,
-  workdirs: list[pathlib.Path],
+  workdir: Path,
+  workdirs: list[Path],
 ) -> dict[str, Any]:
   """Evaluates the members together on `validation`."""
   dataset = training.load(config.data)

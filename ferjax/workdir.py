@@ -2,31 +2,28 @@
 
 import hashlib
 import json
-import os
-import pathlib
 from typing import Any
 
 from ml_collections import config_dict
 
 from ferjax import config as config_lib
+from ferjax import storage
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 CONFIG = 'config.json'
 DATASET = 'dataset.json'
 ORIGIN = 'origin.json'
 
 
-def create(workdir: pathlib.Path) -> None:
+def create(workdir: Path) -> None:
   """Makes the folder and sees that files can be written there.
 
   Raises:
     UserError: when they cannot.
   """
-  probe = workdir / f'.write-test-{os.getpid()}'
   try:
-    workdir.mkdir(parents=True, exist_ok=True)
-    probe.touch()
-    probe.unlink()
+    storage.make_folder(workdir)
   except OSError as error:
     raise UserError(
       f'cannot write to the workdir {workdir} ({error.strerror}); give '
@@ -35,7 +32,7 @@ def create(workdir: pathlib.Path) -> None:
 
 
 def check(
-  workdir: pathlib.Path,
+  workdir: Path,
   config: config_dict.ConfigDict,
   dataset: dict[str, Any] | None = None,
 ) -> None:
@@ -62,7 +59,7 @@ def check(
 
 
 def claim(
-  workdir: pathlib.Path,
+  workdir: Path,
   config: config_dict.ConfigDict,
   dataset: dict[str, Any],
 ) -> None:
@@ -77,13 +74,11 @@ def claim(
     UserError: see `check`.
   """
   check(workdir, config, dataset)
-  write_text(workdir / DATASET, json.dumps(dataset, indent=2) + '\n')
-  write_text(workdir / CONFIG, config_lib.to_json(config))
+  storage.write_text(workdir / DATASET, json.dumps(dataset, indent=2) + '\n')
+  storage.write_text(workdir / CONFIG, config_lib.to_json(config))
 
 
-def write_origin(
-  workdir: pathlib.Path, source: str, report: dict[str, Any]
-) -> None:
+def write_origin(workdir: Path, source: str, report: dict[str, Any]) -> None:
   """Writes where the first weights are from, and what became of each.
 
   Args:
@@ -92,14 +87,15 @@ def write_origin(
     report: of `weights.load`, as a dict.
   """
   origin = {'source': source}
-  path = pathlib.Path(os.path.expanduser(source))
+  path = storage.path(source)
   if path.is_file():
     with path.open('rb') as file:
       origin['sha256'] = hashlib.file_digest(file, 'sha256').hexdigest()
-  write_text(workdir / ORIGIN, json.dumps(origin | report, indent=2) + '\n')
+  text = json.dumps(origin | report, indent=2) + '\n'
+  storage.write_text(workdir / ORIGIN, text)
 
 
-def read_config(workdir: pathlib.Path) -> config_dict.ConfigDict:
+def read_config(workdir: Path) -> config_dict.ConfigDict:
   """Returns the config of the run in `workdir`."""
   text = read_text(workdir / CONFIG)
   try:
@@ -109,7 +105,7 @@ def read_config(workdir: pathlib.Path) -> config_dict.ConfigDict:
     raise UserError(f'{workdir / CONFIG} is not a config: {line}') from error
 
 
-def read_dataset(workdir: pathlib.Path) -> dict[str, Any]:
+def read_dataset(workdir: Path) -> dict[str, Any]:
   """Returns what the run in `workdir` knows of its data."""
   path = workdir / DATASET
   try:
@@ -162,10 +158,10 @@ def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
   return changes
 
 
-def read_text(path: pathlib.Path) -> str:
+def read_text(path: Path) -> str:
   """Returns the text of one of the files of a workdir."""
   try:
-    return path.read_text(encoding='utf-8')
+    return storage.read_text(path)
   except UnicodeDecodeError as error:
     raise UserError(f'{path} is damaged: it is no text ({error})') from error
   except OSError as error:
@@ -173,10 +169,3 @@ def read_text(path: pathlib.Path) -> str:
       f'{path} cannot be read ({error.strerror}); is {path.parent} the '
       '--workdir of a training?'
     ) from error
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-  """Writes a file whole or not at all, whenever the process is killed."""
-  partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
-  partial.write_text(text, encoding='utf-8')
-  partial.replace(path)

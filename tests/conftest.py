@@ -18,6 +18,7 @@ os.environ['JAX_COMPILATION_CACHE_DIR'] = tempfile.mkdtemp(prefix='ferjax')
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 
 from absl import flags
+import buckets
 import jax
 from matplotlib import figure as figures
 import numpy as np
@@ -85,6 +86,14 @@ def make_config(data_dir):
     return config
 
   return make_config
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+  """A bucket in memory behind `s3://ferjax` and `gs://ferjax`."""
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  with buckets.in_memory(monkeypatch) as store:
+    yield store
 
 
 @pytest.fixture

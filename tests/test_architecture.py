@@ -10,9 +10,11 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # From the ground up; a file imports from lines above its own, or, within a
 # package's line, from its siblings.
 LAYERS = (
-  'damage defaults errors heap interrupts pages statistics tables train_state',
-  'config logs peers plots views',
-  'cli durations lock parallel processes workdir',
+  'defaults errors heap interrupts statistics tables train_state',
+  'peers storage',
+  'appended lock pages transfer',
+  'config damage events plots views',
+  'cli durations logs mirror parallel processes workdir',
   'checkpoint joining recovery',
   'augment losses data models',
   'backbone muon weights',
@@ -32,13 +34,13 @@ LEVEL = {name: i for i, line in enumerate(LAYERS) for name in line.split()}
 
 DOORS = {
   'flax.linen': {'models'},
-  'orbax': {'checkpoint'},
+  'orbax': {'checkpoint', 'mirror'},
   'grain': {'data'},
   'tensorflow_datasets': {'data'},
   'matplotlib': {'plots'},
   'cv2': {'data'},
   'kagglehub': {'data'},
-  'tensorboardX': {'logs'},
+  'tensorboardX': {'events'},
 }
 FILES = [p for p in sorted(ROOT.rglob('*.py')) if p != ROOT / '__init__.py']
 

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
+from ferjax import storage
 from ferjax.data import atomic
-from ferjax.errors import UserError
+from ferjax.errors import StorageError, UserError
 
 # Begins a folder, says so, and waits to be killed.
 WRITER = """
@@ -94,3 +95,55 @@ def test_where_nothing_can_be_written_is_told(tmp_path, monkeypatch):
   monkeypatch.setattr(os, 'access', lambda path, mode: False)
   with pytest.raises(UserError, match='read-only'):
     atomic.check(tmp_path / 'b', overwrite=False)
+
+
+def publish(content, overwrite=False, names=('file',)):
+  target = storage.path('s3://ferjax/data/b')
+  with atomic.folder(target, overwrite) as workspace:
+    (workspace / atomic.RESULT).mkdir()
+    for name in (*names, atomic.LAST):
+      (workspace / atomic.RESULT / name).write_text(content)
+
+
+def test_in_a_bucket_a_folder_is_made_and_only_replaced_on_demand(store):
+  publish('old', names=('file', 'stale'))
+  with pytest.raises(UserError, match='--overwrite'):
+    publish('new')
+  assert store.objects['ferjax/data/b/file'] == b'old'
+  publish('new', overwrite=True)
+  assert store.objects == {
+    'ferjax/data/b/file': b'new',
+    f'ferjax/data/b/{atomic.LAST}': b'new',
+  }
+
+
+def test_in_a_bucket_half_a_folder_is_none(store, monkeypatch):
+  publish('old')
+  put_object = store.put_object
+
+  def fail(name, content):
+    if name.endswith('second'):
+      assert f'ferjax/data/b/{atomic.LAST}' not in store.objects
+      raise ConnectionError('gone')
+    put_object(name, content)
+
+  monkeypatch.setattr(store, 'put_object', fail)
+  with pytest.raises(StorageError, match='gone'):
+    publish('new', overwrite=True, names=('file', 'second'))
+  monkeypatch.undo()
+  assert f'ferjax/data/b/{atomic.LAST}' not in store.objects
+
+
+def test_a_bucket_that_cannot_be_written_is_told_before_any_work(
+  store, monkeypatch
+):
+  target = storage.path('s3://ferjax/data/b')
+
+  def fail(name, content):
+    raise PermissionError('Access Denied')
+
+  monkeypatch.setattr(store, 'put_object', fail)
+  with pytest.raises(
+    UserError, match=r'write into s3://ferjax/data: Permission'
+  ):
+    atomic.check(target, overwrite=False)

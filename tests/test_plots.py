@@ -130,7 +130,7 @@ def test_a_failed_write_leaves_the_old_figure(tmp_path, monkeypatch):
   path.write_bytes(b'old')
 
   def fail(_, partial, **__):
-    partial.write_bytes(b'half')
+    partial.write(b'half')
     raise OSError('disk full')
 
   monkeypatch.setattr(figures.Figure, 'savefig', fail)

@@ -178,9 +178,20 @@ def test_a_folder_whose_name_is_no_text_is_no_place_to_write_to():
     records.target('faces\udcff', 'faces')
 
 
-def test_a_bucket_is_no_place_to_write_to():
-  with pytest.raises(UserError, match='prepare in a local folder'):
-    records.target('gs://bucket/data', 'faces')
+def test_a_bucket_gets_the_same_files(store, tmp_path):
+  raw = make_raw()
+  write(raw, tmp_path / 'local')
+  path = records.write(raw, 's3://ferjax/data', False, lambda part: None)
+  assert str(path) == 's3://ferjax/data/faces/1.0.0'
+  for file in (tmp_path / 'local').rglob('*.*'):
+    if file.is_file():
+      name = file.relative_to(tmp_path / 'local')
+      assert store.objects[f'ferjax/data/{name}'] == file.read_bytes(), name
+  found = reader.Prepared(reader.find('s3://ferjax/data', 'faces'))
+  split, _ = found.read('train')
+  np.testing.assert_array_equal(
+    split.images, raw.dataset.splits['train'].images
+  )
 
 
 @pytest.mark.parametrize(

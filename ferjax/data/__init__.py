@@ -5,6 +5,7 @@ import os
 
 from ml_collections import config_dict
 
+from ferjax import storage
 from ferjax.data import (
   balance,
   ckplus,
@@ -37,7 +38,7 @@ def validate(config: config_dict.ConfigDict) -> None:
   Raises:
     UserError: naming the field that is wrong.
   """
-  if config.name not in DATASETS and '://' not in config.dir:
+  if config.name not in DATASETS and not storage.is_remote(config.dir):
     folder = os.path.join(os.path.expanduser(config.dir), config.name)
     if not os.path.isdir(folder):
       raise _unknown(config)
@@ -100,10 +101,6 @@ def _open(
 
   try:
     path = reader.find(config.dir, config.name)
-  except ImportError as error:  # of what opens a bucket
-    raise UserError(
-      f'cannot read {config.dir}: {error} (gs: pip install "ferjax[gcs]")'
-    ) from None
   except OSError as error:
     reason = error.strerror or error
     raise UserError(f'cannot read {config.dir}: {reason}') from error

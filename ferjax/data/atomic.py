@@ -6,13 +6,19 @@ import fcntl
 import os
 import pathlib
 import shutil
+import tempfile
 
+from ferjax import storage, transfer
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 RESULT = 'result'
+# In a bucket, where no folder can be renamed, this is put last: a data set
+# that has it is whole.
+LAST = 'dataset_info.json'
 
 
-def check(target: pathlib.Path, overwrite: bool) -> None:
+def check(target: Path, overwrite: bool) -> None:
   """Checks that the folder `target` may be made.
 
   Raises:
@@ -20,26 +26,27 @@ def check(target: pathlib.Path, overwrite: bool) -> None:
       can be written there.
   """
   parent = target.parent
-  try:
-    parent.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise UserError(f'cannot make {parent}: {error.strerror}') from None
-  if not os.access(parent, os.W_OK):
-    raise UserError(f'cannot write into {parent}: it is read-only')
-  if _old(target).exists() and not target.exists():  # killed in `_replace`
-    _old(target).rename(target)
-  if target.exists() and not overwrite:
+  if storage.is_remote(target):
+    try:
+      storage.make_folder(parent)
+    except OSError as error:
+      raise UserError(f'cannot write into {parent}: {error.strerror}') from None
+    is_there = (target / LAST).exists()
+  else:
+    _check_local(target)
+    is_there = target.exists()
+  if is_there and not overwrite:
     raise UserError(f'{target}: already prepared; --overwrite replaces it')
 
 
 @contextlib.contextmanager
-def folder(target: pathlib.Path, overwrite: bool) -> Iterator[pathlib.Path]:
+def folder(target: Path, overwrite: bool) -> Iterator[pathlib.Path]:
   """Gives a workspace whose folder `RESULT` becomes `target` at the end.
 
   Args:
     target: the folder to make.
     overwrite: whether to replace one that is there. It stays until the new
-      one is whole.
+      one is whole, in a bucket until the new one is uploaded.
 
   Yields:
     An empty folder of this process alone.
@@ -50,11 +57,38 @@ def folder(target: pathlib.Path, overwrite: bool) -> Iterator[pathlib.Path]:
   """
   check(target, overwrite)
   try:
+    if storage.is_remote(target):
+      with tempfile.TemporaryDirectory(prefix='ferjax-') as temporary:
+        yield pathlib.Path(temporary)
+        _publish(pathlib.Path(temporary) / RESULT, target)
+      return
     with _workspace(target) as workspace:
       yield workspace
       _replace(target, workspace / RESULT)
   except OSError as error:
     raise UserError(f'cannot write {target}: {error}') from error
+
+
+def _check_local(target: pathlib.Path) -> None:
+  parent = target.parent
+  try:
+    parent.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(f'cannot make {parent}: {error.strerror}') from None
+  if not os.access(parent, os.W_OK):
+    raise UserError(f'cannot write into {parent}: it is read-only')
+  if _old(target).exists() and not target.exists():  # killed in `_replace`
+    _old(target).rename(target)
+
+
+def _publish(new: pathlib.Path, target: Path) -> None:
+  """Puts a folder of files into a bucket, in the place of what is there."""
+  names = sorted(path.name for path in new.iterdir())
+  old = [each.name for each in transfer.listing(target)]
+  transfer.remove(target, [name for name in old if name == LAST])
+  transfer.upload(new, [name for name in names if name != LAST], target)
+  transfer.remove(target, sorted({*old} - {*names, LAST}))
+  transfer.upload(new, [LAST], target)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,8 @@ import numpy as np
 import PIL.Image
 import tensorflow_datasets as tfds
 
-from ferjax.data import records, unpacked
+from ferjax import storage
+from ferjax.data import cached, records, unpacked
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
 
@@ -48,10 +49,11 @@ class Prepared:
         size with labels.
     """
     self.path = path
+    self._local = local = epath.Path(cached.local(path))
     with _readable(path):
-      for file in filter(epath.Path.is_file, path.iterdir()):
+      for file in filter(epath.Path.is_file, local.iterdir()):
         file.open('rb').close()  # tfds would not say that it may not
-      self._builder = tfds.builder_from_directory(path)
+      self._builder = tfds.builder_from_directory(local)
       info = self._builder.info
       features = dict(info.features.items())
       formats = {form.value for form in info.available_file_formats()}
@@ -92,7 +94,7 @@ class Prepared:
       count = self._builder.info.splits[split_name].num_examples
       decode = functools.partial(self._decode, split_name, count)
       shape = (count, *self.image_shape)
-      arrays = unpacked.load(self.path, split_name, shape, decode)
+      arrays = unpacked.load(self._local, split_name, shape, decode)
     split = Split(arrays['image'], arrays['label'], arrays['index'])
     unlabelled = np.count_nonzero(split.labels < 0)  # how tfds stores them
     if unlabelled:
@@ -125,8 +127,7 @@ class Prepared:
     """Yields the examples as stored, images still encoded."""
     image = self._builder.info.features['image']
     is_encoded = isinstance(image, tfds.features.Image)
-    # Left to tfds, OpenCV would decode where it is installed, and its JPEGs
-    # differ in their last bits.
+    # Where OpenCV is installed, tfds' JPEGs would differ in their last bits.
     decoders = {'image': tfds.decode.SkipDecoding()} if is_encoded else None
     source = self._builder.as_data_source(
       split_name, decoders=decoders, file_format=_FORMAT
@@ -158,7 +159,7 @@ def find(data_dir: str, name: str) -> epath.Path | None:
   """
   if not all(part.strip('.') for part in name.split('/')):
     return None  # it would lead out of the folder
-  folder = epath.Path(data_dir).expanduser() / name
+  folder = epath.Path(storage.path(data_dir)) / name
   newest = _newest_version(folder)
   if newest or not folder.is_dir():
     return newest
@@ -178,15 +179,14 @@ def _newest_version(folder: epath.Path) -> epath.Path | None:
     for path in (folder.iterdir() if folder.is_dir() else ())
     if tfds.core.Version.is_valid(path.name)
   ]
-  if len(versions) > 1:
-    versions = list(filter(_is_own, versions)) or versions
+  versions = list(filter(_is_own, versions)) or versions
   return max(versions, key=lambda p: tfds.core.Version(p.name), default=None)
 
 
 def _is_own(path: epath.Path) -> bool:
   """Whether ferjax wrote the data set in this folder."""
   try:
-    info = json.loads((path / 'dataset_info.json').read_text())
+    info = json.loads(storage.read_text(path / 'dataset_info.json'))
   except (OSError, ValueError):
     return False  # `Prepared` says what is wrong with it
   return isinstance(info, dict) and info.get('moduleName') == records.__name__

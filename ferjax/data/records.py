@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ferjax import storage
 from ferjax.data import atomic
 from ferjax.data.raw import Progress, Raw
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 VERSION = '1.0.0'  # of the files' layout
 
@@ -86,27 +88,21 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       self._progress()
 
 
-def target(data_dir: str, name: str) -> pathlib.Path:
+def target(data_dir: str, name: str) -> Path:
   """Returns the folder that `write` makes, `DATA_DIR/NAME/VERSION`.
 
   Raises:
-    UserError: if `data_dir` is not of this machine, the home of nobody or no
-      text.
+    UserError: if `data_dir` is no path, the home of nobody or no text.
   """
-  if '://' in data_dir:
-    raise UserError(
-      f'--data_dir={data_dir}: prepare in a local folder, then copy it there'
-    )
+  folder = storage.path(data_dir)
   try:
     data_dir.encode()  # as array_record will
-    return pathlib.Path(data_dir).expanduser() / name / VERSION
+    return folder.expanduser() / name / VERSION
   except (RuntimeError, UnicodeError) as error:
     raise UserError(f'--data_dir={data_dir}: {error}') from None
 
 
-def write(
-  raw: Raw, data_dir: str, overwrite: bool, progress: Progress
-) -> pathlib.Path:
+def write(raw: Raw, data_dir: str, overwrite: bool, progress: Progress) -> Path:
   """Writes a data set; it is there whole, or not at all.
 
   Args:

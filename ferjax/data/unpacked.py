@@ -40,7 +40,7 @@ def load(
   Where the folder cannot be written, it is memory, and a line says why.
 
   Args:
-    folder: of the prepared set; one in a bucket is read into memory.
+    folder: of the prepared set, on this machine.
     split_name: which of its splits.
     shape: of all images, `[n, height, width, channels]`.
     decode: puts the images, then returns the other arrays by name.
@@ -48,7 +48,7 @@ def load(
   Returns:
     What `decode` returned, and `image`.
   """
-  if math.prod(shape) > LIMIT and '://' not in os.fspath(folder):
+  if math.prod(shape) > LIMIT:
     try:
       return _mapped(pathlib.Path(folder), split_name, shape, decode)
     except OSError as error:

@@ -6,7 +6,6 @@ et al. 2017, arXiv:1612.01474).
 
 from collections.abc import Sequence
 import dataclasses
-import pathlib
 
 from ml_collections import config_dict
 import numpy as np
@@ -16,6 +15,7 @@ from ferjax import workdir as workdir_lib
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
 from ferjax.inference import Classifier, Evaluation
+from ferjax.storage import Path
 
 # The workdir of a seed of `config.num_members`, followed by its number.
 MEMBER = 'member_'
@@ -170,7 +170,7 @@ def sums(
 
 
 def load(
-  workdirs: Sequence[pathlib.Path],
+  workdirs: Sequence[Path],
   checkpoint: str = 'best',
   tta: str | None = None,
 ) -> inference.Predictor | Ensemble:
@@ -204,7 +204,7 @@ def load(
   return Ensemble(tuple(members), tuple(map(str, workdirs)))
 
 
-def member_workdirs(workdir: pathlib.Path) -> list[pathlib.Path]:
+def member_workdirs(workdir: Path) -> list[Path]:
   """Returns the workdirs of the seeds in this one; none of a single run."""
   if (workdir / workdir_lib.CONFIG).exists():
     return []

@@ -1,7 +1,6 @@
 """Pictures of what a network looked at, and of how it tells images apart."""
 
 from collections.abc import Sequence
-import pathlib
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from ferjax.errors import UserError
 from ferjax.evaluation import insight, projection
 from ferjax.evaluation.assessment import Result
 from ferjax.inference import Classifier, Predictor
+from ferjax.storage import Path
 
 POINTS = 2000  # images that are projected at most
 
@@ -62,8 +62,8 @@ def choose(result: Result, chosen: Sequence[int] = ()) -> np.ndarray:
 
 
 def draw_heat(
-  predictor: Predictor, result: Result, rows: np.ndarray, folder: pathlib.Path
-) -> pathlib.Path:
+  predictor: Predictor, result: Result, rows: np.ndarray, folder: Path
+) -> Path:
   """Draws where the network looked for the class that it guessed.
 
   Args:
@@ -96,9 +96,7 @@ def draw_heat(
   return path
 
 
-def draw_features(
-  predictor: Predictor, result: Result, folder: pathlib.Path
-) -> pathlib.Path:
+def draw_features(predictor: Predictor, result: Result, folder: Path) -> Path:
   """Draws the principal components of the features, of a sample of images.
 
   Args:

@@ -1,7 +1,6 @@
 """The page of an evaluation, and the figures on it."""
 
 from collections.abc import Sequence
-import pathlib
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from ferjax.evaluation.assessment import Result
 from ferjax.inference import Classifier, Predictor
 from ferjax.pages import Page
 from ferjax.statistics import calibration, rates
+from ferjax.storage import Path
 
 MISTAKES = 32  # images of the gallery
 NAME = 'report.html'
@@ -21,10 +21,10 @@ NAME = 'report.html'
 def write(
   classifier: Classifier,
   result: Result,
-  workdirs: Sequence[pathlib.Path],
-  folder: pathlib.Path,
+  workdirs: Sequence[Path],
+  folder: Path,
   chosen: Sequence[int] = (),
-) -> pathlib.Path:
+) -> Path:
   """Draws what `report.write` does not, and writes all on one page.
 
   Args:
@@ -98,7 +98,7 @@ def _add_members(page: Page, result: Result) -> None:
   )
 
 
-def _add_classes(page: Page, result: Result, folder: pathlib.Path) -> None:
+def _add_classes(page: Page, result: Result, folder: Path) -> None:
   found = result.figures
   page.section('Classes')
   areas, precisions = found['roc_auc'], found['average_precision']
@@ -134,7 +134,7 @@ def _add_classes(page: Page, result: Result, folder: pathlib.Path) -> None:
 
 
 def _add_confidence(
-  page: Page, classifier: Classifier, result: Result, folder: pathlib.Path
+  page: Page, classifier: Classifier, result: Result, folder: Path
 ) -> None:
   page.section('Confidence')
   probabilities, labels = (
@@ -153,7 +153,7 @@ def _add_confidence(
   _add_figure(page, path, 'Accuracy against confidence')
 
 
-def _add_mistakes(page: Page, result: Result, folder: pathlib.Path) -> None:
+def _add_mistakes(page: Page, result: Result, folder: Path) -> None:
   page.section('Surest mistakes')
   examples, names = result.examples, result.figures['class_names']
   probabilities = result.evaluation.probabilities
@@ -177,7 +177,7 @@ def _add_insight(
   predictor: Predictor,
   result: Result,
   rows: np.ndarray,
-  folder: pathlib.Path,
+  folder: Path,
 ) -> None:
   page.section('Where it looked')
   try:
@@ -193,7 +193,7 @@ def _add_insight(
 
 
 def _add_training(
-  page: Page, classifier: Classifier, workdirs: Sequence[pathlib.Path]
+  page: Page, classifier: Classifier, workdirs: Sequence[Path]
 ) -> None:
   page.section('Training')
   runs = [
@@ -218,9 +218,7 @@ def _add_training(
     page.table(['setting', 'value'], rest, f'{run.name}: all other settings')
 
 
-def _add_figure(
-  page: Page, path: pathlib.Path, alt: str, caption: str = ''
-) -> None:
+def _add_figure(page: Page, path: Path, alt: str, caption: str = '') -> None:
   page.image(path.read_bytes(), alt, caption)
 
 

@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 import csv
+import io
 import json
-import pathlib
 from typing import Any
 
 import jax
 from ml_collections import config_dict
 import numpy as np
 
-from ferjax import logs, parallel, statistics
+from ferjax import logs, parallel, statistics, storage
 from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
 from ferjax.evaluation import assessment
 from ferjax.evaluation.assessment import Result
 from ferjax.inference import Classifier, Evaluation
+from ferjax.storage import Path
 
 
 def header(
@@ -57,7 +58,7 @@ def evaluate(
   classifier: Classifier,
   dataset: Dataset,
   split: str,
-  folder: pathlib.Path,
+  folder: Path,
   evaluation: Evaluation | None = None,
 ) -> dict[str, Any]:
   """Evaluates a network on one split; writes and prints all about it.
@@ -81,7 +82,7 @@ def evaluate(
   return result.figures
 
 
-def write(result: Result, folder: pathlib.Path) -> None:
+def write(result: Result, folder: Path) -> None:
   """Writes and prints what an evaluation found.
 
   Args:
@@ -97,21 +98,20 @@ def write(result: Result, folder: pathlib.Path) -> None:
   found, names = result.figures, result.figures['class_names']
   confusion = np.array(found['confusion'])
   try:
-    folder.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(folder)
     _write_predictions(folder / 'predictions.csv', result)
     for name, normalized in (('counts', False), ('normalized', True)):
       path = folder / f'confusion_{name}.png'
       plots.plot_confusion(confusion, names, path, result.title, normalized)
-    partial = folder / 'metrics.json.partial'
-    partial.write_text(json.dumps(found, indent=2) + '\n')
-    partial.replace(folder / 'metrics.json')
+    text = json.dumps(found, indent=2) + '\n'
+    storage.write_text(folder / 'metrics.json', text)
   except OSError as error:
     raise UserError(f'cannot write to {folder} ({error.strerror})') from error
   _print(found, result.title)
   print(f'written to {folder}')
 
 
-def draw_training(workdir: pathlib.Path, dataset: Dataset) -> None:
+def draw_training(workdir: Path, dataset: Dataset) -> None:
   """Draws the curves of a run and some of the faces that it was trained on.
 
   Args:
@@ -182,17 +182,16 @@ def _accuracy(found: Mapping[str, Any]) -> str:
   )
 
 
-def _write_predictions(path: pathlib.Path, result: Result) -> None:
+def _write_predictions(path: Path, result: Result) -> None:
   class_names = result.figures['class_names']
   split = result.examples
   # Nine digits give every float32 back: rounded, small ones would be equal.
-  partial = path.with_name(f'{path.name}.partial')
-  with partial.open('w', newline='', encoding='utf-8') as file:
-    writer = csv.writer(file)
-    writer.writerow(['index', 'label', 'prediction', *class_names])
-    for row, label, values in zip(
-      split.index, split.labels, result.evaluation.probabilities, strict=True
-    ):
-      names = class_names[label], class_names[values.argmax()]
-      writer.writerow([row, *names, *(f'{value:.9g}' for value in values)])
-  partial.replace(path)
+  text = io.StringIO(newline='')
+  writer = csv.writer(text)
+  writer.writerow(['index', 'label', 'prediction', *class_names])
+  for row, label, values in zip(
+    split.index, split.labels, result.evaluation.probabilities, strict=True
+  ):
+    names = class_names[label], class_names[values.argmax()]
+    writer.writerow([row, *names, *(f'{value:.9g}' for value in values)])
+  storage.write_text(path, text.getvalue())

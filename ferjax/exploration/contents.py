@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 import csv
+import io
 import json
-import pathlib
 from typing import Any
 
 import numpy as np
 
+from ferjax import storage
 from ferjax.data import audit as audit_lib
 from ferjax.data import mapped
 from ferjax.data.audit import Audit
@@ -162,23 +163,22 @@ def findings(
 
 
 def write_findings(
-  faults: Sequence[Mapping[str, Any]], folder: pathlib.Path
+  faults: Sequence[Mapping[str, Any]], folder: storage.Path
 ) -> None:
   """Writes audit.csv and audit.json, each whole or not at all."""
-  partial = folder / '.audit.partial'
-  with partial.open('w', newline='', encoding='utf-8') as file:
-    writer = csv.DictWriter(file, COLUMNS)
-    writer.writeheader()
-    writer.writerows(faults)
-  partial.replace(folder / 'audit.csv')
+  text = io.StringIO(newline='')
+  writer = csv.DictWriter(text, COLUMNS)
+  writer.writeheader()
+  writer.writerows(faults)
+  storage.write_text(folder / 'audit.csv', text.getvalue())
   content = {
     'near_constant_below': audit_lib.FLAT_DEVIATION,
     'near_copy_distance': audit_lib.NEAR_DISTANCE,
     'near_copy_correlation': audit_lib.NEAR_CORRELATION,
     'findings': list(faults),
   }
-  partial.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-  partial.replace(folder / 'audit.json')
+  text = json.dumps(content, indent=1) + '\n'
+  storage.write_text(folder / 'audit.json', text)
 
 
 def _cells(values: Sequence[str]) -> list[Cell]:

@@ -1,7 +1,6 @@
 """The page of an exploration, and the figures on it."""
 
 from collections.abc import Sequence
-import pathlib
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ferjax.data.dataset import Dataset
 from ferjax.exploration import contents as exploration
 from ferjax.exploration.suspects import Suspects
 from ferjax.pages import Page
+from ferjax.storage import Path
 from ferjax.tables import Column
 
 SHOWN = 32  # images that a gallery shows at most
@@ -22,7 +22,7 @@ def write(
   dataset: Dataset,
   audit: Audit,
   suspects: Suspects | None,
-  folder: pathlib.Path,
+  folder: Path,
 ) -> None:
   """Draws the figures and writes explore.html.
 
@@ -64,7 +64,7 @@ def _facts(
   return facts
 
 
-def _add_classes(page: Page, dataset: Dataset, folder: pathlib.Path) -> None:
+def _add_classes(page: Page, dataset: Dataset, folder: Path) -> None:
   names, splits = dataset.class_names, dataset.splits
   page.section('Classes')
   _add_table(page, exploration.count_table(dataset))
@@ -78,7 +78,7 @@ def _add_classes(page: Page, dataset: Dataset, folder: pathlib.Path) -> None:
   )
 
 
-def _add_faces(page: Page, dataset: Dataset, folder: pathlib.Path) -> None:
+def _add_faces(page: Page, dataset: Dataset, folder: Path) -> None:
   names, k = dataset.class_names, dataset.num_classes
   first, split = next(iter(dataset.splits.items()))
   page.section('Images')
@@ -118,7 +118,7 @@ def _add_faces(page: Page, dataset: Dataset, folder: pathlib.Path) -> None:
 
 
 def _add_audit(
-  page: Page, dataset: Dataset, audit: Audit, folder: pathlib.Path
+  page: Page, dataset: Dataset, audit: Audit, folder: Path
 ) -> None:
   page.section('Audit')
   if 'test' in dataset.splits:
@@ -160,7 +160,7 @@ def _add_audit(
     )
 
 
-def _add_suspects(page: Page, suspects: Suspects, folder: pathlib.Path) -> None:
+def _add_suspects(page: Page, suspects: Suspects, folder: Path) -> None:
   page.section('Labels in doubt')
   page.text(
     f'By confident learning (arXiv 1911.00068) from {suspects.origin}: a class'
@@ -203,9 +203,7 @@ def _some_near(audit: Audit) -> np.ndarray:
   return np.stack([rows, audit.nearest[rows]], axis=1).reshape(-1)
 
 
-def _draw(
-  dataset: Dataset, audit: Audit, rows: np.ndarray, path: pathlib.Path
-) -> None:
+def _draw(dataset: Dataset, audit: Audit, rows: np.ndarray, path: Path) -> None:
   """Draws images by their positions in the audit."""
   sizes = [len(dataset.splits[name]) for name in audit.split_names]
   starts = np.cumsum([0, *sizes])
@@ -225,5 +223,5 @@ def _add_table(page: Page, columns: Sequence[Column]) -> None:
   page.table([column.title for column in columns], rows)
 
 
-def _add_figure(page: Page, path: pathlib.Path, alt: str, caption: str) -> None:
+def _add_figure(page: Page, path: Path, alt: str, caption: str) -> None:
   page.image(path.read_bytes(), alt, caption)

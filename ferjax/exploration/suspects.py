@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 import csv
+import io
 import json
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
-from ferjax import data
+from ferjax import data, storage
 from ferjax.data import mislabels
 from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 
 class Suspects(NamedTuple):
@@ -40,7 +41,7 @@ class Suspects(NamedTuple):
   origin: str
 
 
-def from_workdir(workdir: pathlib.Path, name: str, data_dir: str) -> Suspects:
+def from_workdir(workdir: Path, name: str, data_dir: str) -> Suspects:
   """Asks a trained network about its validation split.
 
   Args:
@@ -74,7 +75,7 @@ def from_workdir(workdir: pathlib.Path, name: str, data_dir: str) -> Suspects:
   return _rank(dataset, places, probabilities, origin)
 
 
-def from_files(paths: Sequence[pathlib.Path], dataset: Dataset) -> Suspects:
+def from_files(paths: Sequence[Path], dataset: Dataset) -> Suspects:
   """Takes predictions that `evaluate` or `crossval` wrote.
 
   Of an example that stands in several files, the mean counts.
@@ -125,15 +126,15 @@ def _rank(
 
 
 def _read(
-  path: pathlib.Path, dataset: Dataset
+  path: Path, dataset: Dataset
 ) -> list[tuple[tuple[str, int], np.ndarray]]:
   """Returns the place and the probabilities of each example in a file."""
   try:
-    figures = json.loads((path.parent / 'metrics.json').read_text())
+    figures = json.loads(storage.read_text(path.parent / 'metrics.json'))
     # A cross-validation has no split: it predicts all examples.
     name, split = figures['dataset'], figures.get('split')
-    with path.open(newline='', encoding='utf-8') as file:
-      lines = list(csv.DictReader(file))
+    text = storage.read_text(path)
+    lines = list(csv.DictReader(io.StringIO(text, newline='')))
   except OSError as error:
     raise UserError(
       f'cannot read {error.filename}: {error.strerror}'

@@ -4,11 +4,11 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 import html
 import numbers
-import os
 import pathlib
 import re
 from typing import NamedTuple, Self
 
+from ferjax import storage
 from ferjax.pages.stylesheet import STYLE
 
 _PNG = b'\x89PNG\r\n\x1a\n'
@@ -127,20 +127,15 @@ class Page:
     self._parts.append(f'<div class="beside">{figures}</div>')
     return self
 
-  def write(self, path: str | os.PathLike) -> None:
+  def write(self, path: str | storage.Path) -> None:
     """Writes the file whole, or not at all.
 
     Raises:
       OSError: when it cannot be written.
     """
-    path = pathlib.Path(path)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-      # A name of a file, which a page may show, can be no text at all.
-      partial.write_text(str(self), encoding='utf-8', errors='backslashreplace')
-      partial.replace(path)
-    finally:
-      partial.unlink(missing_ok=True)
+    path = pathlib.Path(path) if isinstance(path, str) else path
+    # A name of a file, which a page may show, can be no text at all.
+    storage.write_text(path, str(self), errors='backslashreplace')
 
   def __str__(self) -> str:
     contents = ''.join(

@@ -1,9 +1,11 @@
 """What all figures share: colours, and how a file appears whole or not."""
 
-import os
+import io
 import pathlib
 
 from matplotlib.figure import Figure
+
+from ferjax import storage
 
 # Stay apart for every colour vision (Okabe and Ito, 2008).
 TRAIN_COLOR, VALIDATION_COLOR, TEST_COLOR = '#0072B2', '#D55E00', '#009E73'
@@ -27,16 +29,17 @@ DPI = 180
 LONGEST_NAME = 24  # characters of a name that a figure shows
 
 
-def save(figure: Figure, path: str | os.PathLike) -> None:
-  """Writes the figure under another name first, then renames it."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
-  try:
-    figure.savefig(partial, dpi=DPI, bbox_inches='tight', pad_inches=0.12)
-    os.replace(partial, path)
-  finally:
-    partial.unlink(missing_ok=True)
+def save(figure: Figure, path: str | storage.Path) -> None:
+  """Writes the figure whole, or not at all."""
+  path = pathlib.Path(path) if isinstance(path, str) else path
+  file = io.BytesIO()
+  form = path.suffix.removeprefix('.')
+  figure.savefig(
+    file, format=form, dpi=DPI, bbox_inches='tight', pad_inches=0.12
+  )
+  if not storage.is_remote(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+  storage.write_bytes(path, file.getvalue())
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:

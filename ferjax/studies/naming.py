@@ -16,7 +16,9 @@ def names(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     label to stand beside its network, often ''. Of `zoo/seed=0-model.name=mlp`
     and others of this sweep, whose seed is always 0, the label is `zoo`.
   """
-  paths = [pathlib.Path(os.path.abspath(run.workdir)) for run in outcomes]
+  # From their parts: what is in a bucket is no path to `os`.
+  alone = [pathlib.PurePath(*run.workdir.parts) for run in outcomes]
+  paths = [pathlib.PurePath(os.path.abspath(path)) for path in alone]
   common = os.path.commonpath([path.parent for path in paths])
   paths = [path.relative_to(common) for path in paths]
   # A value may hold a dash, a field cannot.

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 import csv
 import dataclasses
+import io
 import json
-import pathlib
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -12,9 +12,10 @@ from ml_collections import config_dict
 import numpy as np
 
 from ferjax import config as config_lib
-from ferjax import durations, logs
+from ferjax import durations, logs, storage
 from ferjax import workdir as workdir_lib
 from ferjax.errors import UserError
+from ferjax.storage import Path
 
 SPLITS = ('train', 'validation', 'test')
 
@@ -57,7 +58,7 @@ class Outcome:
     warnings: what was left out, or is not as it should be, a line each.
   """
 
-  workdir: pathlib.Path
+  workdir: Path
   config: config_dict.ConfigDict
   dataset: dict[str, Any]
   epochs: float
@@ -83,7 +84,7 @@ class Outcome:
     return self.scores['validation'].step == self.best_step
 
 
-def read(workdir: pathlib.Path) -> Outcome:
+def read(workdir: Path) -> Outcome:
   """Reads what the run in `workdir` came to; no checkpoint is needed.
 
   Raises:
@@ -133,7 +134,7 @@ def read(workdir: pathlib.Path) -> Outcome:
   )
 
 
-def is_finished(workdir: pathlib.Path, config: config_dict.ConfigDict) -> bool:
+def is_finished(workdir: Path, config: config_dict.ConfigDict) -> bool:
   """Whether the training of `config` in `workdir` needs nothing more.
 
   That is: its last step is recorded, and `validation` was evaluated at the
@@ -147,7 +148,7 @@ def is_finished(workdir: pathlib.Path, config: config_dict.ConfigDict) -> bool:
 
 
 def read_hits(
-  workdir: pathlib.Path, split: str
+  workdir: Path, split: str
 ) -> tuple[list[tuple[str, str]], np.ndarray]:
   """Reads which examples a run got right.
 
@@ -163,8 +164,8 @@ def read_hits(
   """
   path = workdir / 'eval' / split / 'predictions.csv'
   try:
-    with path.open(newline='', encoding='utf-8') as file:
-      rows = list(csv.DictReader(file))
+    text = storage.read_text(path)
+    rows = list(csv.DictReader(io.StringIO(text, newline='')))
     examples = [(row['index'], row['label']) for row in rows]
     hits = [row['prediction'] == row['label'] for row in rows]
   except (OSError, KeyError, ValueError, csv.Error) as error:
@@ -190,7 +191,7 @@ def _problem(score: Score, best_step: int, content: str | None) -> str:
 
 
 def _read_scores(
-  workdir: pathlib.Path, dataset: Mapping[str, Any]
+  workdir: Path, dataset: Mapping[str, Any]
 ) -> tuple[dict[str, Score], list[str]]:
   """Reads all evaluations; a damaged one may be missing but `validation`."""
   scores, warnings = {}, []
@@ -212,8 +213,8 @@ def _read_scores(
   return scores, warnings
 
 
-def _read_score(path: pathlib.Path, known: str | None) -> Score:
-  figures = json.loads(path.read_text(encoding='utf-8'))
+def _read_score(path: Path, known: str | None) -> Score:
+  figures = json.loads(storage.read_text(path))
   accuracy = float(figures['accuracy'])
   low, high = map(float, figures['accuracy_interval'])
   if not 0 <= low <= accuracy <= high <= 1:

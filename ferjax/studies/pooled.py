@@ -6,13 +6,12 @@ once: a fold may lack a class, all of them together do not.
 
 from collections.abc import Mapping, Sequence
 import json
-import pathlib
 import statistics as spread
 from typing import Any
 
 import numpy as np
 
-from ferjax import logs, statistics, tables
+from ferjax import logs, statistics, storage, tables
 from ferjax.errors import UserError
 from ferjax.evaluation import figures
 from ferjax.inference import Evaluation
@@ -60,7 +59,7 @@ def summarize(tests: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
   }
 
 
-def write(results: Mapping[str, Any], title: str, folder: pathlib.Path) -> None:
+def write(results: Mapping[str, Any], title: str, folder: storage.Path) -> None:
   """Writes crossval.json and the pooled confusion matrices.
 
   Args:
@@ -85,14 +84,13 @@ def write(results: Mapping[str, Any], title: str, folder: pathlib.Path) -> None:
         title,
         normalized,
       )
-    partial = folder / 'crossval.json.partial'
-    partial.write_text(json.dumps(results, indent=2) + '\n', encoding='utf-8')
-    partial.replace(folder / 'crossval.json')
+    text = json.dumps(results, indent=2) + '\n'
+    storage.write_text(folder / 'crossval.json', text)
   except OSError as error:
     raise UserError(f'cannot write to {folder} ({error.strerror})') from error
 
 
-def show(results: Mapping[str, Any], title: str, folder: pathlib.Path) -> None:
+def show(results: Mapping[str, Any], title: str, folder: storage.Path) -> None:
   """Prints the results; the arguments are those of `write`."""
   console = logs.make_console()
   pooled = results['pooled']

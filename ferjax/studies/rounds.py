@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import json
-import pathlib
 from typing import Any, NamedTuple
 
 from ml_collections import config_dict
@@ -13,6 +12,7 @@ from ferjax import workdir as workdir_lib
 from ferjax.data import training
 from ferjax.errors import UserError
 from ferjax.evaluation import report
+from ferjax.storage import Path
 from ferjax.studies import outcome
 
 CHECKPOINTS = {'validation': 'best', 'last': 'latest'}  # by what chooses
@@ -23,10 +23,10 @@ class Round(NamedTuple):
 
   fold: int
   config: config_dict.ConfigDict
-  workdir: pathlib.Path
+  workdir: Path
 
 
-def plan(config: config_dict.ConfigDict, folder: pathlib.Path) -> list[Round]:
+def plan(config: config_dict.ConfigDict, folder: Path) -> list[Round]:
   """Returns all rounds of a cross-validation.
 
   All make the same number of steps: what is given in epochs or examples means
