@@ -187,11 +187,9 @@ class Checkpoints:
     """
     broken = {}
     for step in reversed(self.steps()):
-      restored = None
-      try:
-        restored = self._restore(step, template)
-      except Exception as error:  # whatever a broken file makes Orbax raise
-        broken[step] = damage.reason(error)
+      restored, why = damage.attempt(lambda s=step: self._restore(s, template))
+      if restored is None:
+        broken[step] = why
       if parallel.any_process(restored is None):
         broken.setdefault(step, 'another process could not read it')
         continue
@@ -255,21 +253,24 @@ class Checkpoints:
       UserError: when there is no such checkpoint, or it cannot be read.
     """
     step = self._find(which)
-    try:
-      self._check(step, ['model'])
-      items = self._manager.restore(
-        step,
-        args=ocp_args.Composite(
-          model=ocp_args.StandardRestore(parallel.abstract(variables))
-        ),
-      )
-    except Exception as error:
+    restored, why = damage.attempt(lambda: self._restore_model(step, variables))
+    if restored is None:
       others = [other for other in self.steps() if other != step]
       raise UserError(
-        f'checkpoint {step} in {self._folder} is damaged '
-        f'({damage.reason(error)}); others there: {others or "none"}'
-      ) from error
-    return step, items['model']
+        f'checkpoint {step} in {self._folder} is damaged ({why}); others '
+        f'there: {others or "none"}'
+      )
+    return step, restored
+
+  def _restore_model(self, step: int, variables: Any) -> Any:
+    self._check(step, ['model'])
+    items = self._manager.restore(
+      step,
+      args=ocp_args.Composite(
+        model=ocp_args.StandardRestore(parallel.abstract(variables))
+      ),
+    )
+    return items['model']
 
   def _find(self, which: str) -> int:
     steps = self.steps()

@@ -1,12 +1,14 @@
 """Checkpoints that cannot be read: found before Orbax stumbles, set aside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
+import gc
 import hashlib
 import json
 import math
 import re
 import shutil
+import sys
 from typing import Any
 
 import jax
@@ -150,6 +152,24 @@ def set_aside(checkpoint: Path) -> Path:
     target = folder / f'{checkpoint.name}-{number}'
   transfer.move(checkpoint, target)
   return target
+
+
+def attempt(restore: Callable[[], Any]) -> tuple[Any, str]:
+  """Returns what `restore` does and '', or None and why there is nothing.
+
+  Whatever a broken file makes Orbax raise, it leaves coroutines behind, of
+  which Python complains when it collects them.
+  """
+  why = ''
+  complain, sys.unraisablehook = sys.unraisablehook, lambda _: None
+  try:
+    return restore(), ''
+  except Exception as error:
+    why = reason(error)
+  finally:
+    gc.collect()
+    sys.unraisablehook = complain
+  return None, why
 
 
 def reason(error: Exception) -> str:
