@@ -8,7 +8,7 @@ import traceback
 
 import jax
 
-from ferjax import peers
+from ferjax import gpus, peers
 from ferjax.errors import EXPECTED, UserError
 
 _VERDICT = 5.0  # seconds in which a lost process is found out by name
@@ -62,7 +62,13 @@ def joined(
     )
   try:
     jax.distributed.initialize(
-      address, count, process, devices, initialization_timeout=300
+      address,
+      count,
+      process,
+      devices,
+      # It would find SLURM's or Open MPI's, and one GPU for each process.
+      cluster_detection_method='deactivate',
+      initialization_timeout=300,
     )
     yield
   except BaseException as error:
@@ -160,4 +166,4 @@ def _detect(timeout: float) -> tuple[str, int, int, list[int] | None]:
       f'--distributed=auto found no cluster{why}; give '
       '--coordinator_address, --num_processes and --process_id'
     )
-  return place
+  return (*place[:3], gpus.choose(place[3], os.environ))

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # package's line, from its siblings.
 LAYERS = (
   'damage defaults errors heap interrupts pages statistics tables train_state',
-  'config logs peers plots views',
+  'config gpus logs peers plots views',
   'cli durations lock parallel processes workdir',
   'checkpoint joining',
   'augment losses data models',
