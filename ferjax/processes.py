@@ -8,8 +8,8 @@ import traceback
 
 import jax
 
-from ferjax import peers
-from ferjax.errors import EXPECTED, UserError
+from ferjax import gpus, peers
+from ferjax.errors import EXPECTED, RetryError, UserError
 
 _VERDICT = 5.0  # seconds in which a lost process is found out by name
 
@@ -46,7 +46,7 @@ def joined(
   Raises:
     UserError: when only some of the three are given, or none can be found, or
       the facts differ.
-    RetryError: when a process does not start in time.
+    RetryError: when a process does not start in time, or cannot be found.
   """
   global _self
   place = _place(
@@ -62,7 +62,13 @@ def joined(
     )
   try:
     jax.distributed.initialize(
-      address, count, process, devices, initialization_timeout=300
+      address,
+      count,
+      process,
+      devices,
+      # It would find SLURM's or Open MPI's, and one GPU for each process.
+      cluster_detection_method='deactivate',
+      initialization_timeout=300,
     )
     yield
   except BaseException as error:
@@ -149,9 +155,12 @@ def _detect(timeout: float) -> tuple[str, int, int, list[int] | None]:
 
   try:
     place = clusters.ClusterEnv.auto_detect_unset_distributed_params(
-      None, None, None, None, None, int(timeout)
+      os.environ.get('JAX_COORDINATOR_ADDRESS'),
+      *(None, None, None, None, int(timeout)),
     )
-  except (RuntimeError, ValueError, KeyError, OSError) as error:
+  except (RuntimeError, OSError) as error:  # such as a name not known yet
+    raise RetryError(f'--distributed=auto: {error}') from error
+  except (ValueError, KeyError) as error:
     place, why = (None, None, None, None), f' ({error})'
   else:
     why = ''
@@ -160,4 +169,4 @@ def _detect(timeout: float) -> tuple[str, int, int, list[int] | None]:
       f'--distributed=auto found no cluster{why}; give '
       '--coordinator_address, --num_processes and --process_id'
     )
-  return place
+  return (*place[:3], gpus.choose(place[3], os.environ))

@@ -8,7 +8,7 @@ from ml_collections import config_dict
 
 from ferjax import config as config_lib
 from ferjax import storage
-from ferjax.errors import UserError
+from ferjax.errors import RetryError, UserError
 from ferjax.storage import Path
 
 CONFIG = 'config.json'
@@ -55,6 +55,19 @@ def check(
     raise UserError(
       f'{workdir} holds a run that differs in {"; ".join(changes)}. Give'
       ' another --workdir, or undo the change to resume'
+    )
+
+
+def check_presence(workdir: Path) -> None:
+  """Sees that the folder of a run is still where it was.
+
+  Raises:
+    RetryError: when it is not: it was moved or deleted, or its disk is gone.
+  """
+  if not storage.is_remote(workdir) and not (workdir / CONFIG).exists():
+    raise RetryError(
+      f'{workdir} is gone, moved or deleted, and what was saved with it; put'
+      ' it back and the same command resumes'
     )
 
 

@@ -6,7 +6,8 @@ import pathlib
 import statistics
 from typing import Any
 
-from ferjax import inference, logs, metrics, views
+from ferjax import inference, logs, metrics, parallel, views
+from ferjax import workdir as workdir_lib
 from ferjax.checkpoint import BEST_METRIC, Checkpoints
 from ferjax.errors import TrainingError
 from ferjax.logs import MetricLogger
@@ -117,6 +118,8 @@ class Member:
       stopping: whether the training ends here, and is to be saved.
     """
     run = self.run
+    if parallel.is_main_process():
+      workdir_lib.check_presence(self.workdir)
     record = {}
     if 'log' in due:
       rate = float(run.schedule(step - 1))
