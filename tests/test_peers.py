@@ -9,7 +9,7 @@ import pytest
 
 from ferjax import peers
 from ferjax.errors import RetryError, UserError
-from ferjax.peers import hub, pace
+from ferjax.peers import hub, pace, words
 
 FACTS = {'batch_size': '16', 'seed': '0'}
 
@@ -292,6 +292,6 @@ def test_slow_ones_are_named_after_three_rounds_in_a_row():
 
 def test_differences_name_at_most_three_fields():
   theirs = FACTS | {'a': '1', 'b': '2', 'c': '3'}
-  assert hub.difference(FACTS, FACTS) == ''
-  text = hub.difference(FACTS, theirs | {'seed': '1'})
+  assert words.difference(FACTS, FACTS) == ''
+  text = words.difference(FACTS, theirs | {'seed': '1'})
   assert text == 'a 1, not missing; b 2, not missing; c 3, not missing; 1 more'

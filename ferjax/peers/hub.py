@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 import dataclasses
 import selectors
-import socket
 import sys
 import time
 
-from ferjax.errors import UserError
-from ferjax.peers import pace, peer
-from ferjax.peers.line import Line, Message
+from ferjax.peers import pace, peer, words
+from ferjax.peers.line import Line, Message, listen
 
 _TELL = 10.0  # seconds between two lines about who is missing
 
@@ -57,10 +55,10 @@ class Hub(peer.Peer):
     self._began = self._told = self._beaten = time.monotonic()
     self._facts: dict[str, dict[int, Mapping[str, str]]] = {}
     self._pace = pace.Pace(self._count)
-    self._known = {0: _Known(_name(hello), None, self._began)}
+    self._known = {0: _Known(words.name(hello), None, self._began)}
     self._stalled: int | None = None  # the process that was last named
     self._selector = selectors.DefaultSelector()
-    self._listener = _listen(port)
+    self._listener = listen(port)
     self._selector.register(self._listener, selectors.EVENT_READ)
 
   def say(self, message: Message) -> None:
@@ -117,7 +115,7 @@ class Hub(peer.Peer):
     process, count = message.get('process'), message.get('count')
     if message['kind'] != 'hello' or not isinstance(process, int):
       return None
-    known = _Known(_name(message), line, time.monotonic())
+    known = _Known(words.name(message), line, time.monotonic())
     if count != self._count:
       why = f'is one of {count}, process 0 one of {self._count}'
     elif not 0 < process < self._count:
@@ -154,7 +152,7 @@ class Hub(peer.Peer):
     if len(said) < self._count:
       return
     for i in range(1, self._count):
-      others = difference(said[0], said[i])
+      others = words.difference(said[0], said[i])
       if others:
         names = self._known[i].name, self._known[0].name
         self._end_all(
@@ -181,7 +179,7 @@ class Hub(peer.Peer):
       self._look_for_stalls(now)
     missing = [i for i in range(self._count) if i not in self._known]
     if missing:
-      who = _processes(missing) + f' of {self._count}'
+      who = words.processes(missing) + f' of {self._count}'
       waited = now - self._began
       if waited > self._patience:
         self._end_all(f'{who} did not start within {self._patience:.0f} s', 4)
@@ -241,43 +239,6 @@ class Hub(peer.Peer):
     for known in self._known.values():
       if known.line and not known.has_left:
         known.line.send(message)
-
-
-def difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
-  """Returns `name: theirs, not ours` for what differs, '' where nothing."""
-  parts = [
-    f'{name} {theirs.get(name, "missing")}, not {ours.get(name, "missing")}'
-    for name in sorted(ours | theirs)
-    if ours.get(name) != theirs.get(name)
-  ]
-  more = [f'{len(parts) - 3} more'] if len(parts) > 3 else []
-  return '; '.join(parts[:3] + more)
-
-
-def _listen(port: int) -> socket.socket:
-  dual = socket.has_dualstack_ipv6()
-  try:
-    return socket.create_server(
-      ('', port),
-      family=socket.AF_INET6 if dual else socket.AF_INET,
-      dualstack_ipv6=dual,
-      backlog=1024,
-    )
-  except OSError as error:
-    raise UserError(
-      f'process 0 cannot listen on port {port} ({error.strerror}); give '
-      'another --coordinator_address'
-    ) from None
-
-
-def _name(hello: Message) -> str:
-  return f'process {hello["process"]} ({hello["host"]}, pid {hello["pid"]})'
-
-
-def _processes(indices: list[int]) -> str:
-  shown = ', '.join(map(str, indices[:8]))
-  more = f' and {len(indices) - 8} more' if len(indices) > 8 else ''
-  return f'process{"es" if len(indices) > 1 else ""} {shown}{more}'
 
 
 def _warn(text: str) -> None:
