@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # From the ground up; a file imports from lines above its own, or, within a
 # package's line, from its siblings.
 LAYERS = (
-  'defaults errors heap interrupts statistics tables train_state',
+  'defaults errors heap interrupts scratch statistics tables train_state',
   'storage',
   'appended pages transfer',
   'config damage events plots views',
