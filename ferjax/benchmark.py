@@ -25,7 +25,6 @@ def main(argv: Sequence[str]) -> None:
   cli.config_file(_CONFIG)
   from ferjax import logs, parallel, speed
 
-  parallel.initialize()
   parallel.use_compilation_cache()
   if _CALLS.value < 1:
     raise UserError(f'--calls={_CALLS.value}: give 1 or more')

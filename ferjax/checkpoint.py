@@ -1,6 +1,7 @@
 """Checkpoints on disk: the latest ones and the best, by Orbax."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+import contextlib
 from typing import Any, NamedTuple
 
 from orbax.checkpoint import args as ocp_args
@@ -8,7 +9,7 @@ from orbax.checkpoint import checkpoint_manager
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from ferjax import damage, mirror, parallel
-from ferjax.errors import UserError
+from ferjax.errors import RetryError, UserError
 from ferjax.storage import Path
 from ferjax.train_state import TrainState
 
@@ -93,7 +94,8 @@ class Checkpoints:
     return self
 
   def __exit__(self, *error: object) -> None:
-    self._manager.close()
+    with self._writing():
+      self._manager.close()
 
   def steps(self) -> list[int]:
     """Returns the steps that have a checkpoint, in order."""
@@ -121,21 +123,52 @@ class Checkpoints:
     if step in self._manager.all_steps():
       return
     model, training = parallel.make_global(state).split()
-    self._manager.save(
-      step,
-      args=ocp_args.Composite(
-        model=ocp_args.StandardSave(model),
-        training=ocp_args.StandardSave(training),
-        data=ocp_args.JsonSave({'next_index': step}),
-        config=ocp_args.JsonSave(self._config),
-      ),
-      metrics={**metrics, 'step': step} if metrics else None,
-      force=True,
-    )
+    metrics = {**metrics, 'step': step} if metrics else None
+    data = {
+      'next_index': step,
+      'metrics': metrics,
+      'digests': {
+        'model': damage.digest(parallel.to_host(model)),
+        'training': damage.digest(parallel.to_host(training)),
+      },
+    }
+    with self._writing():
+      self._manager.save(
+        step,
+        args=ocp_args.Composite(
+          model=ocp_args.StandardSave(model),
+          training=ocp_args.StandardSave(training),
+          data=ocp_args.JsonSave(data),
+          config=ocp_args.JsonSave(self._config),
+        ),
+        metrics=metrics,
+        force=True,
+      )
 
   def wait(self) -> None:
-    """Waits until everything that was begun is on disk."""
-    self._manager.wait_until_finished()
+    """Waits until everything that was begun is on disk.
+
+    Raises:
+      RetryError: when it cannot be written.
+    """
+    with self._writing():
+      self._manager.wait_until_finished()
+
+  @contextlib.contextmanager
+  def _writing(self) -> Iterator[None]:
+    """Turns whatever Orbax raises where it cannot write into one line."""
+    try:
+      yield
+    except Exception as error:
+      if parallel.is_main_process():
+        damage.clear(self._manager.directory)
+      whole = damage.whole(self._manager.directory)
+      raise RetryError(
+        f'no checkpoint can be written to {self._folder} '
+        f'({damage.reason(error)}); '
+        + (f'those of steps {whole} are whole' if whole else 'none is there')
+        + '. Free space or mend access; the same command resumes'
+      ) from error
 
   def restore_latest(self, template: TrainState) -> Restored | None:
     """Restores the newest checkpoint that can be read, None if there is none.
@@ -154,11 +187,9 @@ class Checkpoints:
     """
     broken = {}
     for step in reversed(self.steps()):
-      restored = None
-      try:
-        restored = self._restore(step, template)
-      except Exception as error:  # whatever a broken file makes Orbax raise
-        broken[step] = damage.reason(error)
+      restored, why = damage.attempt(lambda s=step: self._restore(s, template))
+      if restored is None:
+        broken[step] = why
       if parallel.any_process(restored is None):
         broken.setdefault(step, 'another process could not read it')
         continue
@@ -189,8 +220,7 @@ class Checkpoints:
 
   def _restore(self, step: int, template: TrainState) -> Restored:
     model, training = parallel.abstract(template).split()
-    for item in ('model', 'training'):
-      damage.check_readable(self._manager.directory / str(step) / item)
+    self._check(step, ('model', 'training'))
     items = self._manager.restore(
       step,
       args=ocp_args.Composite(
@@ -201,6 +231,13 @@ class Checkpoints:
     )
     state = template.join(items['model'], items['training'])
     return Restored(state, items['data']['next_index'])
+
+  def _check(self, step: int, items: Iterable[str]) -> None:
+    """Raises ValueError if what was saved cannot be read as it was."""
+    folder = self._manager.directory / str(step)
+    for item in items:
+      digest = damage.digest_of(folder, item)
+      damage.check_readable(folder / item, digest)
 
   def restore_model(self, which: str, variables: Any) -> tuple[int, Any]:
     """Restores the weights that count.
@@ -216,21 +253,24 @@ class Checkpoints:
       UserError: when there is no such checkpoint, or it cannot be read.
     """
     step = self._find(which)
-    try:
-      damage.check_readable(self._manager.directory / str(step) / 'model')
-      items = self._manager.restore(
-        step,
-        args=ocp_args.Composite(
-          model=ocp_args.StandardRestore(parallel.abstract(variables))
-        ),
-      )
-    except Exception as error:
+    restored, why = damage.attempt(lambda: self._restore_model(step, variables))
+    if restored is None:
       others = [other for other in self.steps() if other != step]
       raise UserError(
-        f'checkpoint {step} in {self._folder} is damaged '
-        f'({damage.reason(error)}); others there: {others or "none"}'
-      ) from error
-    return step, items['model']
+        f'checkpoint {step} in {self._folder} is damaged ({why}); others '
+        f'there: {others or "none"}'
+      )
+    return step, restored
+
+  def _restore_model(self, step: int, variables: Any) -> Any:
+    self._check(step, ['model'])
+    items = self._manager.restore(
+      step,
+      args=ocp_args.Composite(
+        model=ocp_args.StandardRestore(parallel.abstract(variables))
+      ),
+    )
+    return items['model']
 
   def _find(self, which: str) -> int:
     steps = self.steps()

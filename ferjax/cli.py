@@ -9,14 +9,14 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ferjax import config, heap, storage
-from ferjax.errors import StorageError, TrainingError, UserError
+from ferjax.errors import EXPECTED, UserError
 
 
 def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
   """Parses the flags and runs `main`, then exits with its status.
 
-  A `UserError` or a wrong flag is printed as one line, exit status 2; a
-  `TrainingError` likewise, exit status 3.
+  What is expected to go wrong is printed as one line: a `UserError` or a wrong
+  flag ends with status 2, a `TrainingError` with 3, a `RetryError` with 4.
 
   Args:
     main: takes what is left of the command line after the flags.
@@ -24,7 +24,8 @@ def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
       otherwise nothing must be left.
   """
   heap.keep_freed_memory()
-  logging.set_verbosity(logging.ERROR)
+  # What Orbax and grain log as errors, with tracebacks, they raise too.
+  logging.set_verbosity(logging.FATAL)
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors='backslashreplace')  # as stderr does
   app.run(lambda argv: _call(main, argv, takes), flags_parser=_parse)
@@ -66,16 +67,12 @@ def _call(
     if len(argv) > 1 and not takes:
       raise UserError(f'what does {argv[1]!r} mean? flags begin with --')
     return main(argv)
-  except UserError as error:
-    return _complain(error, 2)
-  except TrainingError as error:
-    return _complain(error, 3)
-  except StorageError as error:
-    return _complain(error, 1)
+  except EXPECTED as error:
+    return _complain(error, error.status)
   except Exception as error:
     if not storage.is_of_client(error):
       raise
-    return _complain(f'a bucket does not answer: {storage.reason(error)}', 1)
+    return _complain(f'a bucket does not answer: {storage.reason(error)}', 4)
   except KeyboardInterrupt:
     return _complain('interrupted', 130)
 

@@ -1,6 +1,7 @@
 """What is done with a config: parsed, checked, kept as JSON, compared."""
 
 from collections.abc import Mapping
+from importlib import metadata
 import json
 import pathlib
 from typing import Any
@@ -24,6 +25,10 @@ FREE_FIELDS = (
   'checkpoint_every_epochs',
   'checkpoint_every_examples',
   'keep_checkpoints',
+  'on_nan',
+  'max_rollbacks',
+  'rollback_factor',
+  'max_loss_factor',
 )
 
 
@@ -69,6 +74,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     ('accumulation_steps', 1),
     ('steps_per_call', 0),
     ('keep_checkpoints', 1),
+    ('max_rollbacks', 0),
   ):
     if config[name] < least:
       raise UserError(f'config.{name} is {config[name]}; the least is {least}')
@@ -118,6 +124,14 @@ def differences(
     for field in sorted(old | new)
     if old.get(field) != new.get(field) and field not in FREE_FIELDS
   ]
+
+
+def facts(config: config_dict.ConfigDict) -> dict[str, str]:
+  """Returns what all processes of a run must have in common, by name."""
+  own = ('data.dir', 'data.prefetch')  # a machine may have its own
+  values = {f: repr(v) for f, v in flatten(config).items() if f not in own}
+  libraries = ('ferjax', 'jax', 'jaxlib', 'flax', 'optax')
+  return values | {name: metadata.version(name) for name in libraries}
 
 
 def flatten(config: config_dict.ConfigDict, prefix: str = '') -> dict[str, Any]:

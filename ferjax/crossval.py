@@ -7,6 +7,7 @@ other, and the same command again goes on.
 """
 
 from collections.abc import Sequence
+import pathlib
 import sys
 import typing
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_dict, config_flags
 
-from ferjax import cli
+from ferjax import cli, interrupts, joining
 from ferjax import config as config_lib
 from ferjax.errors import UserError
 
@@ -61,28 +62,36 @@ def main(argv: Sequence[str]) -> int:
     config.data.num_folds = _num_folds(_FOLDS.value)
   if _BY.value:
     config.data.fold_by = _BY.value
+  folder = cli.path(_WORKDIR.value or f'runs/crossval-{name}')
+  with joining.processes(config_lib.facts(config) | {'workdir': str(folder)}):
+    return _cross_validate(config, folder)
+
+
+def _cross_validate(
+  config: config_dict.ConfigDict, folder: pathlib.Path
+) -> int:
   from ferjax import parallel
   from ferjax import workdir as workdir_lib
   from ferjax.studies import pooled, rounds
   from ferjax.training import members
 
-  parallel.initialize()
-  parallel.use_compilation_cache()
-  folder = cli.path(_WORKDIR.value or f'runs/crossval-{name}')
-  plan = rounds.plan(config, folder)
-  workdir_lib.create(folder)
-  mode = members.choose_mode(config.member_mode)
-  print(
-    f'{len(plan)} folds of {config.data.name} by {config.data.fold_by}, '
-    + ('as one program' if mode == 'vmap' else 'one after another'),
-    flush=True,
-  )
+  with parallel.together():
+    plan = rounds.plan(config, folder)
+    if parallel.is_main_process():
+      workdir_lib.create(folder)
+  mode = members.choose_mode(config)
+  if parallel.is_main_process():
+    print(
+      f'{len(plan)} folds of {config.data.name} by {config.data.fold_by}, '
+      + ('as one program' if mode == 'vmap' else 'one after another'),
+      flush=True,
+    )
   problems = members.train_all(
     [each.config for each in plan], [each.workdir for each in plan], mode
   )
   if problems is None:
     print('stopped; the same command goes on', file=sys.stderr)
-    return 130
+    return interrupts.status()
   failed = {i: problem for i, problem in enumerate(problems) if problem}
   results = _test(config, plan, failed) | {'member_mode': mode}
   title = f'{config.model.name} on {config.data.name}, {len(plan)} folds'

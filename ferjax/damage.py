@@ -1,27 +1,107 @@
 """Checkpoints that cannot be read: found before Orbax stumbles, set aside."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import gc
+import hashlib
 import json
 import math
+import re
+import shutil
+import sys
+from typing import Any
 
+import jax
+import numpy as np
 import tensorstore
 
 from ferjax import storage, transfer
+from ferjax.errors import StorageError
 from ferjax.storage import Path
 
 
-def check_readable(item: Path) -> None:
+def check_readable(item: Path, digest_saved: str | None) -> None:
   """Reads every array of one item of a checkpoint once.
 
   Orbax finds the same faults, but its threads then print tracebacks.
 
+  Args:
+    item: the folder of an item.
+    digest_saved: of all its arrays; those of old have none.
+
   Raises:
-    ValueError: whatever TensorStore says of a file that is cut or missing.
+    ValueError: whatever TensorStore says of a file that is cut or missing, or
+      that the values are not those that were saved.
   """
   base = storage.kvstore(item)
-  store = tensorstore.KvStore.open({'driver': 'ocdbt', 'base': base}).result()
-  for key in store.list().result():
-    store.read(key).result()
+  store = {'driver': 'ocdbt', 'base': base}
+  keys = tensorstore.KvStore.open(store).result().list().result()
+  names = [key.removesuffix(b'.zarray') for key in keys if b'.zarray' in key]
+  arrays = [
+    tensorstore.open(
+      {'driver': 'zarr', 'kvstore': store | {'path': name.decode()}}
+    ).result()
+    for name in names
+  ]
+  _compare([array.read().result() for array in arrays], item.name, digest_saved)
+
+
+def digest(tree: Any) -> str:
+  """Returns what tells these arrays from any others, in any order.
+
+  Args:
+    tree: of NumPy arrays.
+  """
+  hashes = []
+  for array in jax.tree.leaves(tree):
+    hasher = hashlib.blake2b(digest_size=16)
+    hasher.update(f'{array.dtype} {array.shape};'.encode())
+    hasher.update(np.ascontiguousarray(array).data)
+    hashes.append(hasher.digest())
+  return hashlib.blake2b(b''.join(sorted(hashes)), digest_size=16).hexdigest()
+
+
+def digest_of(checkpoint: Path, item: str) -> str | None:
+  """Returns what `digest` said of an item when it was saved, if that is known.
+
+  Raises:
+    ValueError: when the file that says so is damaged.
+  """
+  data = _saved_data(checkpoint)
+  return data['digests'][item] if 'digests' in data else None
+
+
+def _saved_data(checkpoint: Path) -> dict[str, Any]:
+  try:
+    data = json.loads(storage.read_text(checkpoint / 'data' / 'metadata'))
+  except (OSError, ValueError) as error:
+    raise ValueError(f'its position: {error}') from error
+  if not isinstance(data, dict) or data.get('next_index') != int(
+    checkpoint.name
+  ):
+    raise ValueError('its position is not that of its name')
+  return data
+
+
+def _compare(tree: Any, item: str, digest_saved: str | None) -> None:
+  if digest_saved is not None and digest_saved != digest(tree):
+    raise ValueError(f'the values of its {item} are not those that were saved')
+
+
+def whole(checkpoints: Path) -> list[int]:
+  """Returns the steps of the checkpoints that appeared under their names."""
+  try:
+    names = [path.name for path in checkpoints.iterdir()]
+  except OSError:
+    return []
+  return sorted(int(name) for name in names if name.isdecimal())
+
+
+def clear(checkpoints: Path) -> None:
+  """Removes what was being saved, so that it takes no space."""
+  for path in checkpoints.glob('*.orbax-checkpoint-tmp'):
+    with contextlib.suppress(OSError, StorageError):
+      path.rmtree() if storage.is_remote(path) else shutil.rmtree(path)
 
 
 def broken_metrics(checkpoints: Path, names: Sequence[str]) -> list[Path]:
@@ -38,11 +118,22 @@ def broken_metrics(checkpoints: Path, names: Sequence[str]) -> list[Path]:
     try:
       metrics = json.loads(storage.read_text(path))
       is_broken = not all(math.isfinite(metrics[name]) for name in names)
+      is_broken |= metrics != _saved_metrics(path.parent.parent, metrics)
     except (ValueError, LookupError, TypeError):
       is_broken = True
     if is_broken:
       broken.append(path.parent.parent)
   return broken
+
+
+def _saved_metrics(
+  checkpoint: Path, default: Mapping[str, float]
+) -> Mapping[str, float]:
+  """Returns the metrics as they stand in a checkpoint a second time."""
+  try:
+    return _saved_data(checkpoint).get('metrics', default)
+  except ValueError:
+    return default  # restoring it finds that out
 
 
 def set_aside(checkpoint: Path) -> Path:
@@ -63,9 +154,40 @@ def set_aside(checkpoint: Path) -> Path:
   return target
 
 
+def attempt(restore: Callable[[], Any]) -> tuple[Any, str]:
+  """Returns what `restore` does and '', or None and why there is nothing.
+
+  Whatever a broken file makes Orbax raise, it leaves coroutines behind, of
+  which Python complains when it collects them.
+
+  Raises:
+    StorageError: when a bucket does not answer.
+  """
+  why = ''
+  complain, sys.unraisablehook = sys.unraisablehook, lambda _: None
+  try:
+    return restore(), ''
+  except StorageError:  # which says nothing of the checkpoint
+    raise
+  except Exception as error:
+    why = reason(error)
+  finally:
+    gc.collect()
+    sys.unraisablehook = complain
+  return None, why
+
+
 def reason(error: Exception) -> str:
   """Returns the kind of an error in a few words.
 
-  TensorStore's messages run over many lines; their head names the kind.
+  TensorStore's messages run over many lines; their head names the kind, and
+  where the system refused something, the end says what.
   """
+  if isinstance(error, StorageError):
+    return str(error)
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  system = re.search(r'([^:]+) \[os_error_code=', str(error))
+  if system:
+    return system[1].strip()
   return str(error).strip().partition(':')[0][:60] or type(error).__name__

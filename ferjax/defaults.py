@@ -21,6 +21,10 @@ def default_config() -> config_dict.ConfigDict:
   config.num_steps = 0
   config.num_examples = 0
   config.ema_decay = 0.0  # moving average of the weights; 0 is none
+  config.on_nan = 'stop'  # or 'rollback', see ferjax/recovery.py
+  config.max_rollbacks = 3
+  config.rollback_factor = 0.5  # of the learning rate, each time
+  config.max_loss_factor = 0.0  # 5: five times the usual is no better; 0: none
   config.num_members = 1  # seeds trained at once, an ensemble
   config.member_mode = 'auto'  # 'vmap' or, one after another, 'loop'
   config.sharding = 'pmap'  # or 'shard_map'

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_dict
 
-from ferjax import cli
+from ferjax import cli, joining
 from ferjax.errors import UserError
 from ferjax.storage import Path
 
@@ -57,12 +57,16 @@ def main(argv: Sequence[str]) -> None:
   del argv
   if _EXPLAIN.value and not _REPORT.value:
     raise UserError('--explain goes with --report, whose page has heat maps')
+  workdirs = [cli.path(given) for given in _WORKDIR.value]
+  given = {'workdir': str(workdirs), 'split': _SPLIT.value}
+  with joining.processes(given | {'checkpoint': _CHECKPOINT.value}):
+    _evaluate(workdirs)
+
+
+def _evaluate(workdirs: Sequence[Path]) -> None:
   from ferjax import parallel
   from ferjax.evaluation import assessment, ensemble, report, scoring
 
-  parallel.initialize()
-  parallel.use_compilation_cache()
-  workdirs = [cli.path(given) for given in _WORKDIR.value]
   classifier = ensemble.load(workdirs, _CHECKPOINT.value, _TTA.value)
   split, other = _SPLIT.value, (_DATASET.value, _DATA_DIR.value)
   dataset = scoring.load_data(classifier, split, *other)

@@ -1,11 +1,19 @@
 """Signals that ask a run to stop, answered between two steps."""
 
+import os
 import signal
+import sys
 import types
+
+# SLURM sends USR1 before a job's time is up.
+_NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+STOPPED = tuple(128 + number for number in _NUMBERS)  # exit statuses
+
+_last = signal.SIGTERM  # the last that came; TERM, if to another process
 
 
 class StopSignals:
-  """Notes SIGTERM and the first SIGINT; a second SIGINT stops at once.
+  """Notes SIGTERM, SIGUSR1 and the first SIGINT; the next SIGINT stops at once.
 
   A context manager: the handlers of before come back at its end. Outside the
   main thread, where Python takes no signals, it notes none.
@@ -16,7 +24,7 @@ class StopSignals:
     self._before = {}
 
   def __enter__(self) -> 'StopSignals':
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _NUMBERS:
       try:
         self._before[number] = signal.signal(number, self._note)
       except ValueError:
@@ -28,6 +36,24 @@ class StopSignals:
       signal.signal(number, handler)
 
   def _note(self, number: int, frame: types.FrameType | None) -> None:
-    self.received = signal.Signals(number).name
+    global _last
+    _last = signal.Signals(number)
+    self.received = _last.name
     if number == signal.SIGINT:
-      signal.signal(signal.SIGINT, signal.default_int_handler)
+      signal.signal(signal.SIGINT, _end)
+
+
+def status() -> int:
+  """Returns the exit status of a run that a signal stopped: 128 and its number.
+
+  Not 0: what started the run is to know that it is not finished.
+  """
+  return 128 + _last
+
+
+def _end(number: int, frame: types.FrameType | None) -> None:
+  """Ends the process without waiting for anything, a save included."""
+  show_cursor = '\x1b[?25h' if sys.stdout.isatty() else ''
+  os.write(1, show_cursor.encode())
+  os.write(2, b'\nerror: interrupted; what was saved before is whole\n')
+  os._exit(128 + number)

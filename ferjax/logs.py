@@ -80,7 +80,7 @@ class MetricLogger(contextlib.AbstractContextManager):
     # The best checkpoint is found by its line: not to be lost to a kill.
     self._file.flush(now='val/accuracy' in record)
     if self._events_at and not self._events:
-      self._events = events.open_writer(*self._events_at)
+      self._events = events.Events(*self._events_at)
     if self._events:
       for name, value in metrics.items():
         self._events.add_scalar(name, float(value), step)

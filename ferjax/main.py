@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from ferjax import cli
+from ferjax import cli, interrupts, joining
 from ferjax import config as config_lib
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -17,43 +17,24 @@ _WORKDIR = flags.DEFINE_string(
   'Where the run lives; the same command resumes it. '
   'Default: runs/<config name>.',
 )
-_COORDINATOR = flags.DEFINE_string(
-  'coordinator_address', None, 'host:port of process 0, for several processes.'
-)
-_NUM_PROCESSES = flags.DEFINE_integer(
-  'num_processes', None, 'How many processes the run has.'
-)
-_PROCESS_ID = flags.DEFINE_integer(
-  'process_id', None, 'Which of them this is, from 0.'
-)
-_DISTRIBUTED = flags.DEFINE_enum(
-  'distributed',
-  None,
-  ['auto'],
-  'auto: take the three from the environment (TPU pod, SLURM, Open MPI, '
-  'Kubernetes).',
-)
 flags.mark_flag_as_required('config')
 
 
-def main(argv: Sequence[str]) -> None:
-  """Trains as the flags say."""
+def main(argv: Sequence[str]) -> int:
+  """Trains as the flags say; returns the exit status."""
   del argv
   name = config_lib.name_of(cli.config_file(_CONFIG))
-  from ferjax import (
-    parallel,
-    train,  # JAX takes seconds to import; --help need not wait
-  )
-
-  parallel.initialize(
-    _COORDINATOR.value,
-    _NUM_PROCESSES.value,
-    _PROCESS_ID.value,
-    _DISTRIBUTED.value,
-  )
-  parallel.use_compilation_cache()
   workdir = cli.path(_WORKDIR.value or f'runs/{name}')
-  train.train_and_evaluate(_CONFIG.value, workdir)
+  with joining.processes(
+    config_lib.facts(_CONFIG.value) | {'workdir': str(workdir)}
+  ):
+    from ferjax import (
+      train,
+    )  # JAX takes seconds to import; --help need not wait
+
+    if train.train_and_evaluate(_CONFIG.value, workdir) is None:
+      return interrupts.status()
+  return 0
 
 
 if __name__ == '__main__':

@@ -50,8 +50,13 @@ class Meter:
       **metrics.means(sums, 'train'),
       'train/grad_norm': float(sums['grad_norm'] / sums['steps']),
       'images_per_second': float(sums['count']) / elapsed,
-      'input_wait': self._waited / elapsed,
+      'input_wait': self.input_wait,
     }
+
+  @property
+  def input_wait(self) -> float:
+    """The share of the time that was spent waiting for batches."""
+    return self._waited / (time.perf_counter() - self._began)
 
   @contextlib.contextmanager
   def paused(self) -> Iterator[None]:

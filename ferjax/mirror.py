@@ -81,8 +81,10 @@ class _MirroredManager(CheckpointManager):
     super().reload()
 
   def close(self) -> None:
-    super().close()
-    self._mirror.close()
+    try:
+      super().close()
+    finally:
+      self._mirror.close()
 
 
 class _Mirror:

@@ -1,8 +1,9 @@
-"""Processes and devices: how they start, and how work is spread over them."""
+"""Devices, of one process or several, and how work is spread over them."""
 
 from collections.abc import Callable, Iterator
 import contextlib
 import pathlib
+import time
 from typing import Any
 
 import jax
@@ -14,53 +15,6 @@ from ferjax.errors import UserError
 
 AXIS = 'batch'  # the mesh axis that every step names
 SHARDINGS = ('pmap', 'shard_map')
-
-
-def initialize(
-  coordinator_address: str | None = None,
-  num_processes: int | None = None,
-  process_id: int | None = None,
-  distributed: str | None = None,
-) -> None:
-  """Joins the other processes of this run, if there are any.
-
-  Must come before anything asks for a device.
-
-  Args:
-    coordinator_address: `host:port` of process 0.
-    num_processes: in the whole run.
-    process_id: of this one, from 0.
-    distributed: `'auto'` finds the three in the environment of a TPU pod,
-      SLURM, Open MPI or Kubernetes.
-
-  Raises:
-    UserError: when only some of the three are given, or none can be found.
-  """
-  explicit = (coordinator_address, num_processes, process_id)
-  if distributed not in (None, 'auto'):
-    raise UserError(f"--distributed={distributed} is unknown; have 'auto'")
-  if all(value is None for value in explicit):
-    if distributed == 'auto':
-      try:
-        jax.distributed.initialize()
-      except (RuntimeError, ValueError) as error:
-        raise UserError(
-          f'--distributed=auto found no cluster ({error}); give '
-          '--coordinator_address, --num_processes and --process_id'
-        ) from error
-    return
-  if distributed or any(value is None for value in explicit):
-    raise UserError(
-      'give --coordinator_address, --num_processes and --process_id '
-      'together, or --distributed=auto alone'
-    )
-  try:
-    jax.distributed.initialize(coordinator_address, num_processes, process_id)
-  except (RuntimeError, ValueError) as error:
-    raise UserError(
-      f'process {process_id} of {num_processes} could not reach '
-      f'{coordinator_address}: {error}'
-    ) from error
 
 
 def use_compilation_cache() -> None:
@@ -198,6 +152,22 @@ def settle(tree: Any) -> Any:
   if jax.default_backend() == 'cpu':
     jax.block_until_ready(tree)
   return tree
+
+
+def probe() -> float:
+  """Returns how many seconds this process alone takes over a small product."""
+  x = jax.device_put(np.ones((256, 256), np.float32), jax.local_devices()[0])
+  times = []
+  for _ in range(4):  # the first may compile
+    began = time.perf_counter()
+    jax.block_until_ready(_product(x))
+    times.append(time.perf_counter() - began)
+  return min(times)
+
+
+@jax.jit
+def _product(x: jax.Array) -> jax.Array:
+  return x @ x @ x
 
 
 def spread(

@@ -26,10 +26,14 @@ from ferjax import (
 from ferjax import config as config_lib
 from ferjax import durations as durations_lib
 from ferjax import origin as origin_lib
+from ferjax import recovery as recovery_lib
 from ferjax.data import pipeline, training
 from ferjax.data.dataset import Dataset
 from ferjax.errors import UserError
+from ferjax.recovery import Recovery
 from ferjax.train_state import TrainState
+
+NONE = Recovery()
 
 
 class Run(NamedTuple):
@@ -48,6 +52,7 @@ class Run(NamedTuple):
   origin: weights.Report | None  # of the state, where `config.init_from` is
   placement: str
   steps_per_call: int
+  recovery: Recovery
 
 
 def validate(config: config_dict.ConfigDict) -> None:
@@ -59,6 +64,7 @@ def validate(config: config_dict.ConfigDict) -> None:
   config_lib.validate(config)
   durations_lib.validate(config)
   steps.validate(config)
+  recovery_lib.validate(config)
   data.validate(config.data)
   pipeline.validate(config.data)
   models.validate(config.model)
@@ -78,6 +84,7 @@ def build(
   config: config_dict.ConfigDict,
   resumes: bool = False,
   dataset: Dataset | None = None,
+  recovery: Recovery = NONE,
 ) -> Run:
   """Checks every setting, loads the data and builds what `config` asks for.
 
@@ -86,6 +93,7 @@ def build(
     resumes: whether the state will be restored: `config.init_from` is then
       not read, and need not be there any more.
     dataset: of `training.load`, where it is loaded already.
+    recovery: what holds after rollbacks, if there were any.
 
   Raises:
     UserError: for the first setting that cannot work, or missing data.
@@ -97,7 +105,7 @@ def build(
   durations = durations_lib.resolve(config, len(train_split))
   schedule = optim.make_schedule(
     config.schedule,
-    config.optimizer.learning_rate,
+    config.optimizer.learning_rate * recovery.learning_rate_factor,
     durations.num_steps,
     durations.warmup_steps,
   )
@@ -136,4 +144,5 @@ def build(
       config.data.placement, list(dataset.splits.values())
     ),
     steps_per_call=config.steps_per_call or (1 if on_cpu else 16),
+    recovery=recovery,
   )

@@ -16,7 +16,7 @@ import typing
 from absl import flags
 from ml_collections import config_flags
 
-from ferjax import cli
+from ferjax import cli, interrupts
 from ferjax import config as config_lib
 from ferjax.errors import UserError
 from ferjax.storage import Path
@@ -185,7 +185,7 @@ class _Child:
       print(line, end='', file=sys.stderr, flush=True)
       said = [*said[-50:], line.strip()] if line.strip() else said
     status = self._process.wait()
-    if not status:
+    if status in (0, *interrupts.STOPPED):
       return ''
     if status < 0:
       killed = f'killed by {signal.Signals(-status).name}'

@@ -49,9 +49,7 @@ def train_and_evaluate(
   workdirs = [
     workdir / f'{ensemble.MEMBER}{i}' for i in range(config.num_members)
   ]
-  problems = members.train_all(
-    configs, workdirs, members.choose_mode(config.member_mode)
-  )
+  problems = members.train_all(configs, workdirs, members.choose_mode(config))
   if problems is None:
     return None
   for path, problem in zip(workdirs, problems, strict=True):

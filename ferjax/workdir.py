@@ -8,7 +8,7 @@ from ml_collections import config_dict
 
 from ferjax import config as config_lib
 from ferjax import storage
-from ferjax.errors import UserError
+from ferjax.errors import RetryError, UserError
 from ferjax.storage import Path
 
 CONFIG = 'config.json'
@@ -58,6 +58,19 @@ def check(
     )
 
 
+def check_presence(workdir: Path) -> None:
+  """Sees that the folder of a run is still where it was.
+
+  Raises:
+    RetryError: when it is not: it was moved or deleted, or its disk is gone.
+  """
+  if not storage.is_remote(workdir) and not (workdir / CONFIG).exists():
+    raise RetryError(
+      f'{workdir} is gone, moved or deleted, and what was saved with it; put'
+      ' it back and the same command resumes'
+    )
+
+
 def claim(
   workdir: Path,
   config: config_dict.ConfigDict,
@@ -97,7 +110,7 @@ def write_origin(workdir: Path, source: str, report: dict[str, Any]) -> None:
 
 def read_config(workdir: Path) -> config_dict.ConfigDict:
   """Returns the config of the run in `workdir`."""
-  text = _read(workdir / CONFIG)
+  text = read_text(workdir / CONFIG)
   try:
     return config_lib.from_json(text)
   except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -109,7 +122,7 @@ def read_dataset(workdir: Path) -> dict[str, Any]:
   """Returns what the run in `workdir` knows of its data."""
   path = workdir / DATASET
   try:
-    dataset = json.loads(_read(path))
+    dataset = json.loads(read_text(path))
   except json.JSONDecodeError:
     dataset = None
   if not _is_description(dataset):
@@ -158,7 +171,8 @@ def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
   return changes
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+  """Returns the text of one of the files of a workdir."""
   try:
     return storage.read_text(path)
   except UnicodeDecodeError as error:

@@ -10,8 +10,9 @@ Usage: launch/local.sh [--dry_run] N FLAGS...
 Runs N processes of `python -m ferjax.main FLAGS...` that train together.
 Process 0 writes to this terminal, the others to files that are named first.
 When one fails the others are stopped, and its status is the script's.
-Ctrl-C and TERM stop all: they get TERM, and KILL after GRACE seconds; a
-second Ctrl-C does not wait.
+Ctrl-C, TERM, USR1 and HUP stop all: they get TERM, save and end, and the
+script's status is 128 and the signal's number. After GRACE seconds, or with a
+second Ctrl-C, they get KILL, and the status is 137: not all was saved.
 
   --dry_run   print the commands, run nothing
 
@@ -51,17 +52,23 @@ is_any_running() {
   return 1
 }
 
-# Stops what still runs and exits with a status.
+# Stops what still runs and exits with a status, 137 where a signal asked for
+# that and some process did not follow.
 finish() {
-  local deadline=$((SECONDS + ${GRACE:-30}))
-  trap 'signal_all KILL' INT TERM
+  local status=$1 killed=false deadline=$((SECONDS + ${GRACE:-30}))
+  trap 'killed=true; signal_all KILL' INT TERM
+  trap '' HUP USR1
   signal_all TERM
   while is_any_running && ((SECONDS < deadline)); do
     sleep 0.1
   done
-  signal_all KILL
+  if is_any_running; then
+    killed=true
+    signal_all KILL
+  fi
   wait || true
-  exit "$1"
+  if $killed && ((status > 128)); then status=137; fi
+  exit "$status"
 }
 
 dry_run=false
@@ -82,7 +89,9 @@ shift
 port=$(free_port)
 if ! $dry_run; then logs=$(mktemp -d "${TMPDIR:-/tmp}/ferjax-local.XXXXXX"); fi
 pids=()
+trap 'finish 129' HUP
 trap 'finish 130' INT
+trap 'finish 138' USR1
 trap 'finish 143' TERM
 for ((i = 0; i < count; i++)); do
   command=("${PYTHON:-python}" -m ferjax.main "$@"

@@ -8,14 +8,17 @@ usage() {
 Usage: launch/tpu_vm.sh [OPTIONS] NAME ACTION... [-- FLAGS...]
 
 Does the actions to the TPU called NAME, in the order given:
-  create    queue for the TPU and wait until it is there; reuse it if it is
+  create    queue for the TPU and wait until it is there; reuse it if it is,
+            however it was made
   copy      send this code (and --data) to every worker
   install   make a Python environment of it on every worker
   start     run `python -m ferjax.main FLAGS...` on every worker, again
-            whenever it fails, but not for status 2 (a mistake in FLAGS)
-            or 3 (a loss that is not finite)
-  log       follow worker 0's output to its end; fails if the training did
-  fetch     copy the --workdir of FLAGS from worker 0 into runs/
+            whenever it fails, as `launch/restart.sh --help` says
+  log       follow worker 0's output to its end, over lost connections; ends
+            with the training's status. When the TPU is taken away, all
+            actions begin again if the first is `create` and the --workdir of
+            FLAGS is on gs://, where nothing is lost
+  fetch     copy the --workdir of FLAGS, from worker 0 or gs://, into runs/
   delete    give the TPU back; until then it costs money
 
 Options:
@@ -29,7 +32,7 @@ Options:
   --dry_run        print the commands, run nothing
 
 Environment:
-  POLL             seconds between looks at the queue (30)
+  POLL             seconds between looks at the TPU (30)
 
 Example:
   launch/tpu_vm.sh --zone=us-central2-b fer \
@@ -43,58 +46,11 @@ fail() {
   exit 2
 }
 
-# Quotes words for a shell, and only those that need it.
-quote() {
-  local word
-  local words=()
-  for word in "$@"; do
-    if [[ ! $word =~ ^[A-Za-z0-9_./:=,@%+~-]+$ ]]; then
-      word="'${word//\'/\'\\\'\'}'"
-    fi
-    words+=("$word")
-  done
-  echo "${words[*]}"
-}
-
-# Runs a command, or prints it. Everything that acts goes through here.
-run() {
-  if $dry_run; then quote "$@"; else "$@"; fi
-}
-
-tpus() {  # GROUP COMMAND NAME FLAGS...
-  run gcloud compute tpus "$@" --zone="$zone" ${project:+"--project=$project"}
-}
+# shellcheck source=launch/tpu_machine.sh
+source "$(dirname "${BASH_SOURCE[0]}")/tpu_machine.sh"
 
 on_workers() {  # WHICH COMMAND
   tpus tpu-vm ssh "$name" --worker="$1" --command="$2"
-}
-
-# Prints the state of the request for the TPU, nothing where there is none.
-state() {
-  tpus queued-resources describe "$name" --format='value(state.state)'
-}
-
-create() {
-  local now=''
-  if $dry_run; then state; else now=$(state 2>/dev/null) || true; fi
-  if [[ $now == SUSPENDED || $now == FAILED ]]; then  # it was taken away
-    delete
-    now=''
-  fi
-  if [[ -z $now ]]; then
-    tpus queued-resources create "$name" --node-id="$name" \
-      --accelerator-type="$type" --runtime-version="$runtime" ${spot:+--spot}
-  fi
-  if $dry_run; then return; fi
-  until [[ $now == ACTIVE ]]; do
-    now=$(state)
-    echo "$(date +%T) $name is $now" >&2
-    case $now in
-      ACTIVE) ;;
-      FAILED | SUSPENDED | SUSPENDING) exit 1 ;;
-      *) sleep "${POLL:-30}" ;;
-    esac
-  done
 }
 
 copy() {
@@ -117,21 +73,14 @@ install() {
   on_workers all 'curl -LsSf https://astral.sh/uv/install.sh | sh &&
     cd ferjax && PATH=$HOME/.local/bin:$PATH &&
     uv venv --allow-existing --python=3.12 .venv &&
-    uv pip install --python=.venv/bin/python -e ".[tpu]"'
+    uv pip install --python=.venv/bin/python \
+      --constraint=launch/constraints.txt -e ".[tpu,gcs]"'
 }
 
 start() {
-  local main loop
-  main=$(quote .venv/bin/python -m ferjax.main "${flags[@]}" --distributed=auto)
-  loop="status=0
-until $main; do
-  status=\$?
-  case \$status in 2|3) break ;; esac
-  echo \"ended with status \$status; starts again in 10 s\"
-  sleep 10
-  status=0
-done
-echo \$status > train.status"
+  local loop
+  loop=$(quote launch/restart.sh .venv/bin/python -m ferjax.main \
+    "${flags[@]}" --distributed=auto)
   # A session of its own outlives the connection, and stops as a whole. All of
   # it holds the lock, so the lock is free once the last process has saved and
   # ended; one that hangs is killed.
@@ -141,29 +90,85 @@ if [ -f train.pid ]; then
   flock --timeout=120 train.lock true || kill -KILL -- -\$(cat train.pid)
 fi
 rm -f train.status
-nohup setsid flock train.lock bash -c $(quote "$loop") > train.log 2>&1 < /dev/null &
+nohup setsid flock train.lock bash -c $(quote "$loop; echo \$? > train.status") \
+  > train.log 2>&1 < /dev/null &
 echo \$! > train.pid"
 }
 
+# Prints worker 0's log and then returns the training's status, or 75 when the
+# TPU is no longer there.
 follow() {
+  local number line status='' lines=0 misses=0 command
+  # Each line comes with its number, as gcloud repeats a command whose
+  # connection broke; 0 is the end.
   # shellcheck disable=SC2016
-  on_workers 0 'cd ferjax && tail -n +1 -F --pid=$(cat train.pid) train.log &&
-    exit $(cat train.status)'
+  command='cd ferjax && tail -n +1 -F --pid=$(cat train.pid) train.log |
+    awk '\''{ print NR ":" $0; fflush() }'\'' &&
+    echo "0:$(cat train.status 2> /dev/null || echo gone)"'
+  if $dry_run; then
+    on_workers 0 "$command"
+    return
+  fi
+  while true; do
+    while IFS= read -r line; do
+      number=${line%%:*}
+      if [[ ! $number =~ ^[0-9]+$ ]]; then
+        continue
+      elif ((number == 0)); then
+        status=${line#*:}
+      elif ((number > lines)); then
+        printf '%s\n' "${line#*:}"
+        lines=$number misses=0
+      fi
+    done < <(on_workers 0 "$command")
+    case $status in
+      0) return ;;
+      gone)
+        echo "$name: nothing trains any more, and it left no status" >&2
+        return 1
+        ;;
+      ?*) # Why may be known to another worker alone.
+        # shellcheck disable=SC2016
+        on_workers all 'echo "$(hostname):"; tail -n 5 ferjax/train.log' >&2 ||
+          true
+        return "$status"
+        ;;
+    esac
+    if look; then
+      case $now in
+        '' | FAILED | SUSPEND* | PREEMPTED | TERMINATED | STOPP* | DELETING)
+          echo "$name was taken away: it is ${now:-no more}" >&2
+          return 75
+          ;;
+      esac
+    fi
+    if ((++misses > 20)); then return 1; fi
+    echo "$name: connection lost, trying again" >&2
+    sleep "${POLL:-30}"
+  done
+}
+
+# Prints the --workdir of FLAGS; as for absl, the last one counts.
+workdir() {
+  local flag found=''
+  for flag in "${flags[@]}"; do
+    if [[ $flag == --workdir=* ]]; then found=${flag#*=}; fi
+  done
+  echo "$found"
 }
 
 fetch() {
-  local flag workdir=''  # as absl does, the last one counts
-  for flag in "${flags[@]}"; do
-    if [[ $flag == --workdir=* ]]; then workdir=${flag#*=}; fi
-  done
-  if [[ -z $workdir ]]; then fail 'fetch needs --workdir=DIR in FLAGS'; fi
-  if [[ $workdir != [/~]* ]]; then workdir="ferjax/$workdir"; fi
+  local from
+  from=$(workdir)
+  if [[ -z $from ]]; then fail 'fetch needs --workdir=DIR in FLAGS'; fi
   run mkdir -p runs
-  tpus tpu-vm scp "$name:$workdir" runs/ --recurse --worker=0
-}
-
-delete() {
-  tpus queued-resources delete "$name" --force --quiet
+  if [[ $from == gs://* ]]; then
+    run gcloud storage cp --recursive "$from" runs/ \
+      ${project:+"--project=$project"}
+    return
+  fi
+  if [[ $from != [/~]* ]]; then from="ferjax/$from"; fi
+  tpus tpu-vm scp "$name:$from" runs/ --recurse --worker=0
 }
 
 dry_run=false zone='' project='' type=v4-8 runtime=tpu-ubuntu2204-base
@@ -176,11 +181,10 @@ while (($#)); do
       ;;
     --dry_run) dry_run=true ;;
     --spot) spot=yes ;;
-    --zone=*) zone=${1#*=} ;;
-    --project=*) project=${1#*=} ;;
-    --type=*) type=${1#*=} ;;
-    --runtime=*) runtime=${1#*=} ;;
-    --data=*) data=${1#*=} data=${data/#\~/$HOME} ;;
+    --zone=* | --project=* | --type=* | --runtime=* | --data=*)
+      option=${1%%=*}
+      printf -v "${option#--}" '%s' "${1#*=}"
+      ;;
     --)
       shift
       flags=("$@")
@@ -192,6 +196,7 @@ while (($#)); do
   shift
 done
 
+data=${data/#\~/$HOME}
 if [[ -z $name ]]; then fail 'no NAME for the TPU'; fi
 if [[ -z $zone ]]; then fail 'no --zone'; fi
 if ((${#actions[@]} == 0)); then fail 'no ACTION'; fi
@@ -202,9 +207,20 @@ for action in "${actions[@]}"; do
     *) fail "there is no action $action" ;;
   esac
 done
-for action in "${actions[@]}"; do
-  case $action in
-    log) follow ;;
-    *) "$action" ;;
-  esac
+i=0
+while ((i < ${#actions[@]})); do
+  if [[ ${actions[i]} != log ]]; then
+    "${actions[i]}"
+  else
+    status=0
+    follow || status=$?
+    if ((status == 75)) && [[ ${actions[0]} == create ]] &&
+      ((${#flags[@]})) && [[ $(workdir) == gs://* ]]; then
+      i=0
+      continue
+    elif ((status)); then
+      exit "$status"
+    fi
+  fi
+  i=$((i + 1))
 done

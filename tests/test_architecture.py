@@ -10,12 +10,12 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # From the ground up; a file imports from lines above its own, or, within a
 # package's line, from its siblings.
 LAYERS = (
-  'defaults errors heap interrupts scratch statistics tables train_state',
-  'storage',
-  'appended pages transfer',
+  'defaults errors gpus heap interrupts scratch statistics tables train_state',
+  'peers storage',
+  'appended lock pages transfer',
   'config damage events plots views',
-  'cli durations logs mirror parallel workdir',
-  'checkpoint',
+  'cli durations logs mirror parallel processes workdir',
+  'checkpoint joining recovery',
   'augment losses data models',
   'backbone muon weights',
   'census metrics optim preprocess',

@@ -201,6 +201,6 @@ def test_a_bucket_that_is_down_is_worth_another_try(tmp_path):
     environment = bucket.environment
   arguments = *EVALUATION, f'--workdir={bucket.url}/runs/a'
   status, output = finish(start(tmp_path, *arguments, **environment))
-  assert status == 1, output
+  assert status == 4, output
   assert output.startswith(f'error: {bucket.url}/runs/a does not answer: ')
   assert output.count('\n') == 1

@@ -112,3 +112,13 @@ class Dataset:
         for name, split in self.splits.items()
       },
     }
+
+  def facts(self) -> dict[str, str]:
+    """Returns what all processes must have in common, by name."""
+    about = self.describe()
+    facts = {name: str(about[name]) for name in ('name', 'class_names')}
+    return facts | {
+      name: f'{split["num_examples"]} examples of content '
+      + split['content_hash']
+      for name, split in about['splits'].items()
+    }

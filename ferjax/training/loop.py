@@ -5,7 +5,7 @@ import contextlib
 
 import jax
 
-from ferjax import parallel
+from ferjax import parallel, processes
 from ferjax.data import pipeline
 from ferjax.interrupts import StopSignals
 from ferjax.logs import MetricLogger, Progress
@@ -61,6 +61,7 @@ def train(members: Sequence[Member]) -> bool:
       progress.line(f'figures are means over {len(members)} trainings')
     logged = start
     for call, batch in zip(calls, batches, strict=True):
+      processes.note(call.start + 1)
       with jax.transfer_guard('disallow'):
         state, sums = team.train_step(state, table, batch)
       meter.add(parallel.settle(sums))
@@ -87,6 +88,8 @@ def train(members: Sequence[Member]) -> bool:
         return False
       if 'log' in due:
         logged = step
+        if processes.are_several():
+          processes.report(meter.input_wait, parallel.probe())
         meter.restart()
     _wait(members)  # while signals still wait for it
   return True
@@ -108,9 +111,11 @@ def _begin(members: Sequence[Member]) -> tuple[list[TrainState], int]:
       raise ApartError('not all can read the step they have in common')
   states = []
   for member, restored in zip(members, found, strict=True):
-    if restored is None and member.run.resumes:  # all was set aside
-      member.run = build(member.run.config, dataset=member.run.dataset)
+    run = member.run
+    if restored is None and run.resumes:  # all was set aside
+      member.run = build(run.config, False, run.dataset, run.recovery)
     states.append(restored.state if restored else member.run.state)
+    member.remember(max(starts))
     member.best = member.checkpoints.best_accuracy()
   return states, starts.pop()
 
@@ -149,7 +154,7 @@ def _read(
   for i, member in enumerate(members):
     if not member.failure:
       records[i] = meter.read(i if len(members) > 1 else None)
-      member.check_finite(records[i], steps)
+      member.check(records[i], steps)
   records = {i: r for i, r in records.items() if not members[i].failure}
   if not records:
     raise members[0].failure

@@ -1,15 +1,20 @@
 """A run in the loop: where it lives, and what it has come to so far."""
 
+import collections
 import math
 import pathlib
+import statistics
 from typing import Any
 
-from ferjax import inference, metrics, views
+from ferjax import inference, logs, metrics, parallel, views
+from ferjax import workdir as workdir_lib
 from ferjax.checkpoint import BEST_METRIC, Checkpoints
 from ferjax.errors import TrainingError
 from ferjax.logs import MetricLogger
 from ferjax.run import Run
 from ferjax.train_state import TrainState
+
+_USUAL = 5  # records that tell what loss is usual
 
 
 class Member:
@@ -24,6 +29,8 @@ class Member:
     validated: the step of the last validation, and what it found.
     best: the highest validation accuracy so far.
     failure: why it cannot go on, None while it can.
+    why: the same in few words, and `astray` the steps where it happened.
+    losses: the latest that were logged, for comparison.
   """
 
   def __init__(
@@ -34,6 +41,8 @@ class Member:
     self.checkpoints = checkpoints
     self.best = checkpoints.best_accuracy()
     self.failure: TrainingError | None = None
+    self.why, self.astray = '', range(0)
+    self.losses: collections.deque[float] = collections.deque(maxlen=_USUAL)
     self.logger: MetricLogger | None = None
     self.validation_table: Any = ()
     self.validated: tuple[int, inference.Evaluation] | None = None
@@ -52,26 +61,43 @@ class Member:
     self.validated = step, evaluation
     return metrics.means(evaluation.sums, 'val')
 
-  def check_finite(self, record: dict[str, float], steps: range) -> None:
-    """Notes the failure where a metric of these steps is not finite."""
+  def remember(self, step: int) -> None:
+    """Takes the losses up to `step`, where the training goes on."""
+    self.losses.clear()
+    for record in logs.read_metrics(self.workdir):
+      if record['step'] <= step and 'train/loss' in record:
+        self.losses.append(record['train/loss'])
+
+  def check(self, record: dict[str, float], steps: range) -> None:
+    """Notes the failure where a metric of these steps is not as it should be.
+
+    None may be NaN or infinite, and the loss not above
+    `config.max_loss_factor` times the median of the latest that were logged.
+    """
     broken = [
       f'{name} is {record[name]}'
       for name in ('train/loss', 'train/grad_norm')
       if not math.isfinite(record[name])
     ]
+    factor = self.run.config.max_loss_factor
+    if factor and not broken and len(self.losses) == _USUAL:
+      usual = statistics.median(self.losses)
+      if record['train/loss'] > factor * usual:
+        broken = [f'train/loss is {record["train/loss"]:.3g}, not {usual:.3g}']
     if not broken:
       return
     self.checkpoints.wait()
     saved = self.checkpoints.steps()
+    self.why, self.astray = ' and '.join(broken), steps
     self.failure = TrainingError(
-      f'{" and ".join(broken)} between steps {steps[0]} and {steps[-1]}; '
+      f'{self.why} between steps {steps[0]} and {steps[-1]}; '
       + (
         f'the last good checkpoint is step {saved[-1]}'
         if saved
         else 'there is no checkpoint yet'
       )
       + '. In another --workdir, try a lower config.optimizer.learning_rate or '
-      'config.optimizer.clip_norm=1'
+      'config.optimizer.clip_norm=1; or here config.on_nan=rollback'
     )
 
   def record(
@@ -92,10 +118,13 @@ class Member:
       stopping: whether the training ends here, and is to be saved.
     """
     run = self.run
+    if parallel.is_main_process():
+      workdir_lib.check_presence(self.workdir)
     record = {}
     if 'log' in due:
       rate = float(run.schedule(step - 1))
       record |= read | {'train/learning_rate': rate}
+      self.losses.append(read['train/loss'])
     validation = None
     if 'eval' in due:
       validation = self.validate(step, state.variables)

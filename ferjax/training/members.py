@@ -14,15 +14,15 @@ from typing import Any
 import jax
 from ml_collections import config_dict
 
-from ferjax import inference, origin, parallel
+from ferjax import inference, lock, origin, parallel, processes, recovery
 from ferjax import workdir as workdir_lib
 from ferjax.checkpoint import Checkpoints, has_checkpoint
-from ferjax.errors import TrainingError, UserError
+from ferjax.errors import RetryError, TrainingError, UserError
 from ferjax.evaluation import report
 from ferjax.logs import make_console, print_header
 from ferjax.run import Run, build
 from ferjax.studies import outcome
-from ferjax.training import loop
+from ferjax.training import loop, rollback
 from ferjax.training.member import Member
 
 # What a training came to: its figures on `validation`, or why it has none;
@@ -30,14 +30,16 @@ from ferjax.training.member import Member
 Result = dict[str, Any] | UserError | TrainingError | None
 
 
-def choose_mode(mode: str) -> str:
-  """Returns `vmap` or `loop`; `auto` is `loop` on CPUs.
+def choose_mode(config: config_dict.ConfigDict) -> str:
+  """Returns `vmap` or `loop`, as `config.member_mode` says.
 
-  There, four small networks as one program cost four to six times one.
+  `auto` is `loop` on CPUs: there, four small networks as one program cost four
+  to six times one. It is `loop` too where a training may have to go back.
   """
-  if mode != 'auto':
-    return mode
-  return 'loop' if jax.default_backend() == 'cpu' else 'vmap'
+  if config.member_mode != 'auto':
+    return config.member_mode
+  is_alone = jax.default_backend() == 'cpu' or config.on_nan == 'rollback'
+  return 'loop' if is_alone else 'vmap'
 
 
 def train_all(
@@ -105,26 +107,44 @@ def train_together(
   Raises:
     UserError: when the only training cannot be made.
     TrainingError: when the loss of the only one is no longer finite.
+    RetryError: when nothing can be written any more.
     ApartError: see `loop.train`.
   """
   results: list[Result] = [None] * len(configs)
   runs = {}
   datasets = {}
-  for i, (config, workdir) in enumerate(zip(configs, workdirs, strict=True)):
+  with contextlib.ExitStack() as locks:
+    for i, (config, workdir) in enumerate(zip(configs, workdirs, strict=True)):
+      try:
+        runs[i] = _begin(config, workdir, datasets, locks)
+      except UserError as error:
+        if len(configs) == 1:
+          raise
+        results[i] = error
+    if not runs:
+      return results
     try:
-      runs[i] = _begin(config, workdir, datasets)
-    except UserError as error:
-      if len(configs) == 1:
-        raise
-      results[i] = error
-  if not runs:
-    return results
-  _tell(runs, workdirs)
+      _tell(runs, workdirs)
+      _train(runs, workdirs, results)
+    except OSError as error:
+      raise RetryError(
+        f'cannot go on in {workdirs[min(runs)]} ({error.strerror or error}): '
+        'is there space, and can it be written? The same command resumes'
+      ) from error
+  return results
+
+
+def _train(
+  runs: dict[int, Run],
+  workdirs: Sequence[pathlib.Path],
+  results: list[Result],
+) -> None:
+  """Trains what was built, and writes what each came to into `results`."""
   with _open(runs, workdirs) as members:
     try:
-      is_whole = loop.train(list(members.values()))
+      is_whole = _follow(list(members.values()))
     except TrainingError:
-      if len(configs) == 1:
+      if len(results) == 1:
         raise
       is_whole = True
     for i, member in members.items():
@@ -132,7 +152,19 @@ def train_together(
         results[i] = member.failure
       elif is_whole:
         results[i] = _finish(member)
-  return results
+
+
+def _follow(members: Sequence[Member]) -> bool:
+  """Makes the steps that are left; goes back where a run of its own fails."""
+  while True:
+    try:
+      return loop.train(members)
+    except TrainingError:
+      if len(members) > 1:
+        raise
+      line = rollback.prepare(members[0])
+      if parallel.is_main_process():
+        print(f'warning: {line}', flush=True)
 
 
 def _check(
@@ -152,6 +184,7 @@ def _begin(
   config: config_dict.ConfigDict,
   workdir: pathlib.Path,
   datasets: dict[str, Any],
+  locks: contextlib.ExitStack,
 ) -> Run:
   """Builds a run and claims its workdir.
 
@@ -159,15 +192,19 @@ def _begin(
     config: the whole config.
     workdir: of the run.
     datasets: those loaded already, by their settings.
+    locks: gets the lock of the workdir.
   """
   with parallel.together():
     resumes = has_checkpoint(workdir)
     key = config.data.to_json()
-    run = build(config, resumes, datasets.get(key))
+    run = build(config, resumes, datasets.get(key), recovery.read(workdir))
     datasets[key] = run.dataset
     if parallel.is_main_process():
       workdir_lib.create(workdir)
+      locks.enter_context(lock.hold(workdir))
       workdir_lib.claim(workdir, config, run.dataset.describe())
+  if processes.are_several():
+    processes.agree(f'data set for {workdir}', run.dataset.facts())
   return run
 
 

@@ -66,7 +66,12 @@ class Team:
     config, placement = self.runs[0].config, self.runs[0].placement
     streams = [
       pipeline.train_batches(
-        split, calls, config.batch_size, run.config.seed, placement
+        split,
+        calls,
+        config.batch_size,
+        run.config.seed,
+        placement,
+        run.recovery.skip,
       )
       for run, split in zip(self.runs, self._splits, strict=True)
     ]

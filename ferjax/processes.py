@@ -1,0 +1,172 @@
+"""How the processes of a run start together and end together."""
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import os
+import sys
+import traceback
+
+import jax
+
+from ferjax import gpus, peers
+from ferjax.errors import EXPECTED, RetryError, UserError
+
+_VERDICT = 5.0  # seconds in which a lost process is found out by name
+
+_self: peers.Peer | None = None  # this process among several, while joined
+
+
+@contextlib.contextmanager
+def joined(
+  coordinator_address: str | None = None,
+  num_processes: int | None = None,
+  process_id: int | None = None,
+  distributed: str | None = None,
+  facts: Mapping[str, str] | None = None,
+  start_timeout: float = 300.0,
+  silence_timeout: float = 30.0,
+) -> Iterator[None]:
+  """Joins the other processes of this run, if there are any, for a while.
+
+  Must come before anything asks for a device. Where one process fails in the
+  block, or is lost, all end with one message and one exit status, and at once:
+  none waits for the others as JAX does.
+
+  Args:
+    coordinator_address: `host:port` of process 0.
+    num_processes: in the whole run.
+    process_id: of this one, from 0.
+    distributed: `'auto'` finds the three in the environment of a TPU pod,
+      SLURM, Open MPI or Kubernetes.
+    facts: what must be the same in all of them, by name.
+    start_timeout: seconds in which all may start.
+    silence_timeout: seconds without a sign of life after which a process is
+      taken for lost; one that is killed is missed at once.
+
+  Raises:
+    UserError: when only some of the three are given, or none can be found, or
+      the facts differ.
+    RetryError: when a process does not start in time, or cannot be found.
+  """
+  global _self
+  place = _place(
+    coordinator_address, num_processes, process_id, distributed, start_timeout
+  )
+  if place is None:
+    yield
+    return
+  address, count, process, devices = place
+  if count > 1:
+    _self = peers.join(
+      address, count, process, facts or {}, start_timeout, silence_timeout
+    )
+  try:
+    jax.distributed.initialize(
+      address,
+      count,
+      process,
+      devices,
+      # It would find SLURM's or Open MPI's, and one GPU for each process.
+      cluster_detection_method='deactivate',
+      initialization_timeout=300,
+    )
+    yield
+  except BaseException as error:
+    if count == 1:
+      raise
+    _end_all(error)
+  finally:
+    if _self:
+      _self.close()
+    _self = None
+
+
+def _end_all(error: BaseException) -> None:
+  """Ends this process and the others, for an error of this one."""
+  if isinstance(error, SystemExit):
+    raise error
+  if isinstance(error, EXPECTED):
+    message, status = str(error), error.status
+    print(f'error: {message}', file=sys.stderr, flush=True)
+  elif isinstance(error, KeyboardInterrupt):
+    message, status = 'interrupted', 130
+  else:
+    # Where another process is gone, a collective fails in some way or other.
+    _self.await_verdict(_VERDICT)
+    message, status = f'{type(error).__name__}: {error}'.splitlines()[0], 1
+    traceback.print_exception(error)
+  _self.fail(message, status)
+  sys.stdout.flush()
+  os._exit(status)  # what JAX does at exit waits for the others
+
+
+def note(step: int) -> None:
+  """Notes which step comes next, so that one which is held up can be named."""
+  if _self:
+    _self.note(step)
+
+
+def agree(topic: str, facts: Mapping[str, str]) -> None:
+  """Sees that all processes have the same facts; see `Peer.agree`."""
+  if _self:
+    _self.agree(topic, facts)
+
+
+def report(input_wait: float, probe: float) -> None:
+  """Tells process 0 how quick this process is.
+
+  Args:
+    input_wait: the share of its time that it waited for images.
+    probe: seconds that a small computation took.
+  """
+  if _self:
+    _self.report({'input_wait': input_wait, 'probe': probe})
+
+
+def are_several() -> bool:
+  """Whether this process has joined others."""
+  return _self is not None
+
+
+def _place(
+  coordinator_address: str | None,
+  num_processes: int | None,
+  process_id: int | None,
+  distributed: str | None,
+  timeout: float,
+) -> tuple[str, int, int, list[int] | None] | None:
+  """Returns address, count, process and its devices; None for one process."""
+  explicit = (coordinator_address, num_processes, process_id)
+  if distributed not in (None, 'auto'):
+    raise UserError(f"--distributed={distributed} is unknown; have 'auto'")
+  if all(value is None for value in explicit):
+    return _detect(timeout) if distributed == 'auto' else None
+  if distributed or any(value is None for value in explicit):
+    raise UserError(
+      'give --coordinator_address, --num_processes and --process_id '
+      'together, or --distributed=auto alone'
+    )
+  return (*explicit, None)
+
+
+def _detect(timeout: float) -> tuple[str, int, int, list[int] | None]:
+  """Asks the environment, as `jax.distributed.initialize()` would."""
+  from jax._src import clusters  # what it finds, JAX tells nobody
+
+  try:
+    place = clusters.ClusterEnv.auto_detect_unset_distributed_params(
+      os.environ.get('JAX_COORDINATOR_ADDRESS'),
+      *(None, None, None, None, int(timeout)),
+    )
+  except (RuntimeError, OSError) as error:  # such as a name not known yet
+    raise RetryError(f'--distributed=auto: {error}') from error
+  except (ValueError, KeyError) as error:
+    place, why = (None, None, None, None), f' ({error})'
+  else:
+    why = ''
+  if None in place[:3]:
+    raise UserError(
+      f'--distributed=auto found no cluster{why}; give '
+      '--coordinator_address, --num_processes and --process_id'
+    )
+  return (*place[:3], gpus.choose(place[3], os.environ))

@@ -1,0 +1,85 @@
+"""`kill -9` at random moments, saves included: nothing is lost or changed."""
+
+import os
+import random
+import time
+
+import pytest
+import resumable
+
+from ferjax import logs
+
+IS_LONG = os.environ.get('FERJAX_STRESS') == '1'
+NUM_KILLS = 50 if IS_LONG else 4
+NUM_STEPS = 600 if IS_LONG else 90
+
+pytestmark = [pytest.mark.stress, pytest.mark.slow]
+
+
+def wait_for_a_moment(rng, workdir, process):
+  """Waits for one of the moments at which a machine may fail; returns which."""
+  kind = rng.choice(['start', 'step', 'save', 'save'])
+  deadline = time.monotonic() + 120
+  if kind == 'start':
+    deadline = time.monotonic() + rng.uniform(0, 8)
+
+  def has_come():
+    if kind == 'save':  # while a checkpoint is written, or just renamed
+      return any(workdir.glob('checkpoints/*.orbax-checkpoint-tmp'))
+    return kind == 'step' and modified(workdir) > began
+
+  began = time.time()
+  while not has_come() and time.monotonic() < deadline:
+    if process.poll() is not None:
+      return 'end'
+    time.sleep(0.002)
+  time.sleep(rng.uniform(0, 0.5 if kind == 'step' else 0.06))
+  return kind
+
+
+def modified(workdir):
+  path = workdir / 'metrics.jsonl'
+  return path.stat().st_mtime if path.exists() else 0.0
+
+
+def test_kills_change_nothing(data_dir, tmp_path, record_property):
+  whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+  output = resumable.finish(resumable.start(whole, data_dir, NUM_STEPS))
+  rng = random.Random(0)
+  moments, starts = [], []
+  for _ in range(NUM_KILLS):
+    process = resumable.start(killed, data_dir, NUM_STEPS)
+    moments.append(wait_for_a_moment(rng, killed, process))
+    process.kill()
+    output, _ = process.communicate()
+    assert 'damaged' not in output
+    assert 'error' not in output
+    assert 'Traceback' not in output
+    starts.append(
+      int((output.partition('resumed at step ')[2] or '0').split()[0])
+    )
+  output = resumable.finish(resumable.start(killed, data_dir, NUM_STEPS))
+  assert 'damaged' not in output
+  assert not (killed / 'checkpoints-unreadable').exists()
+  assert starts[-1] > 0  # it did get somewhere between the kills
+  resumable.assert_equal(whole, killed, NUM_STEPS)
+
+  def history(workdir):
+    names = ('step', 'train/loss', 'val/loss', 'val/accuracy')
+    return [
+      {name: r[name] for name in names if name in r}
+      for r in logs.read_metrics(workdir)
+    ]
+
+  assert [r['step'] for r in history(killed)] == [
+    r['step'] for r in history(whole)
+  ]
+  validations = [
+    [r for r in history(workdir) if 'val/loss' in r]
+    for workdir in (whole, killed)
+  ]
+  for a, b in zip(*validations, strict=True):
+    assert a['val/loss'] == b['val/loss']
+    assert a['val/accuracy'] == b['val/accuracy']
+  counts = {kind: moments.count(kind) for kind in sorted(set(moments))}
+  print(f'{NUM_KILLS} kills: {counts}; resumed at {starts}')
