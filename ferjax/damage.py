@@ -159,11 +159,16 @@ def attempt(restore: Callable[[], Any]) -> tuple[Any, str]:
 
   Whatever a broken file makes Orbax raise, it leaves coroutines behind, of
   which Python complains when it collects them.
+
+  Raises:
+    StorageError: when a bucket does not answer.
   """
   why = ''
   complain, sys.unraisablehook = sys.unraisablehook, lambda _: None
   try:
     return restore(), ''
+  except StorageError:  # which says nothing of the checkpoint
+    raise
   except Exception as error:
     why = reason(error)
   finally:
@@ -178,6 +183,8 @@ def reason(error: Exception) -> str:
   TensorStore's messages run over many lines; their head names the kind, and
   where the system refused something, the end says what.
   """
+  if isinstance(error, StorageError):
+    return str(error)
   if isinstance(error, OSError) and error.strerror:
     return error.strerror
   system = re.search(r'([^:]+) \[os_error_code=', str(error))

@@ -8,9 +8,7 @@ whose changes follow into the bucket after each save.
 from collections.abc import Sequence
 from concurrent import futures
 import os
-import pathlib
 import shutil
-import tempfile
 from typing import Any
 
 import jax
@@ -19,7 +17,7 @@ from orbax.checkpoint.checkpoint_manager import (
   CheckpointManagerOptions,
 )
 
-from ferjax import storage, transfer
+from ferjax import scratch, storage, transfer
 from ferjax.errors import UserError
 from ferjax.storage import Path
 
@@ -83,8 +81,10 @@ class _MirroredManager(CheckpointManager):
     super().reload()
 
   def close(self) -> None:
-    super().close()
-    self._mirror.close()
+    try:
+      super().close()
+    finally:
+      self._mirror.close()
 
 
 class _Mirror:
@@ -105,8 +105,8 @@ class _Mirror:
       OSError: if they cannot be fetched.
     """
     self._remote = remote
-    self._temporary = tempfile.TemporaryDirectory(prefix='ferjax-')
-    self.folder = pathlib.Path(self._temporary.name) / remote.name
+    self._temporary = scratch.folder()
+    self.folder = self._temporary.__enter__() / remote.name
     try:
       self._fetch(skipped)
     except FileNotFoundError:  # the training has just removed a step
@@ -159,7 +159,7 @@ class _Mirror:
       self.wait()
     finally:
       self._thread.shutdown()
-      self._temporary.cleanup()
+      self._temporary.__exit__(None, None, None)
 
   def _push(self) -> None:
     here = sorted(

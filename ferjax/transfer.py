@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import os
 import pathlib
-import tempfile
 from typing import Any, NamedTuple
 
-from ferjax import storage
+from ferjax import scratch, storage
 from ferjax.errors import UserError
 from ferjax.storage import Path
 
@@ -111,8 +110,8 @@ def fetched(path: Path) -> Iterator[pathlib.Path]:
   if not storage.is_remote(path):
     yield path
     return
-  with tempfile.TemporaryDirectory(prefix='ferjax-') as temporary:
-    local = pathlib.Path(temporary) / path.name
+  with scratch.folder() as temporary:
+    local = temporary / path.name
     with storage.answering(path):
       is_file = storage.file_system(path).isfile(os.fspath(path))
     if is_file:

@@ -6,6 +6,7 @@ import math
 import pathlib
 import re
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -80,6 +81,34 @@ def test_tensorboard_gets_scalars_and_the_step_to_purge(tmp_path):
   assert scalars == [(150, 'train/loss', 1.5)]
   starts = [e.step for e in found if e.HasField('session_log')]
   assert starts == [101]
+
+
+def test_in_a_bucket_both_logs_are_whole_at_the_end(store, tmp_path):
+  for start, steps in ((0, (50, 100)), (50, (75,))):
+    with logs.MetricLogger('gs://ferjax/a', start_step=start) as logger:
+      for step in steps:
+        logger.write(step, {'train/loss': step / 100})
+    time.sleep(1.1)  # an event file is named after its second
+  found = logs.read_metrics('gs://ferjax/a')
+  assert [r['train/loss'] for r in found] == [0.5, 0.75]
+  for name, content in store.objects.items():
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+  values = {
+    (event.step, value.simple_value)
+    for event in events(tmp_path / 'ferjax' / 'a')
+    for value in event.summary.value
+  }
+  assert values == {(50, 0.5), (100, 1.0), (75, 0.75)}
+
+
+def test_in_a_bucket_a_validation_is_there_at_once(store):
+  with logs.MetricLogger('gs://ferjax/a', tensorboard=False) as logger:
+    logger.write(1, {'train/loss': 1.0})
+    assert logs.read_metrics('gs://ferjax/a') == []
+    logger.write(2, {'val/accuracy': 0.5})
+    assert [r['step'] for r in logs.read_metrics('gs://ferjax/a')] == [1, 2]
 
 
 def test_resuming_forgets_what_came_after(tmp_path):

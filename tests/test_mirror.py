@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from test_checkpoint import make_state
 
-from ferjax import mirror, storage, transfer
+from ferjax import damage, mirror, storage, transfer
 from ferjax.checkpoint import Checkpoints, has_checkpoint
-from ferjax.errors import StorageError, UserError
+from ferjax.errors import RetryError, StorageError, UserError
 
 LAST = '_CHECKPOINT_METADATA'
 
@@ -138,9 +138,20 @@ def test_a_failed_upload_is_told(workdir, store):
     checkpoints.wait()
     store.failure = ConnectionError('no route')
     checkpoints.save(make_state(2))
-    with pytest.raises(StorageError, match='no route'):
+    with pytest.raises(RetryError, match=r'written to s3://.*no route'):
       checkpoints.wait()
   assert steps(store) == ({'1'}, {'1'})
+
+
+def test_what_a_bucket_that_is_down_holds_is_not_damaged(workdir, store):
+  save(workdir, 1)
+  with Checkpoints(workdir) as checkpoints:
+    remote = workdir / 'checkpoints' / '1'
+    store.failure = ConnectionError('no route')
+    with pytest.raises(StorageError, match='no route'):
+      damage.attempt(lambda: damage.digest_of(remote, 'model'))
+    store.failure = None
+    assert checkpoints.steps() == [1]
 
 
 def test_a_save_does_not_wait_for_the_bucket(workdir, monkeypatch):

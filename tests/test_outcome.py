@@ -1,8 +1,10 @@
 """A run's outcome is read from its workdir, or what is wrong there is named."""
 
+import dataclasses
 import json
 import math
 
+from etils import epath
 import jax.numpy as jnp
 from miniature import add_evaluation, make_run
 import numpy as np
@@ -116,6 +118,17 @@ def test_names_are_as_short_as_they_can_be(tmp_path, folders, names, labels):
     model = 'cnn5' if folder.endswith('cnn5') else 'mlp'
     runs.append(outcome.read(make_run(tmp_path / folder, model=model)))
   assert naming.names(runs) == list(zip(names, labels, strict=True))
+
+
+def test_names_in_buckets_are_as_short(tmp_path):
+  run = outcome.read(make_run(tmp_path / 'a'))
+  places = 's3://b/runs/x', 's3://b/runs/y/z', 'gs://b/runs/x'
+  runs = [
+    dataclasses.replace(run, workdir=epath.Path(place)) for place in places
+  ]
+  assert [n for n, _ in naming.names(runs[:2])] == ['x', 'y/z']
+  names = [n for n, _ in naming.names(runs)]
+  assert names == ['s3/b/runs/x', 's3/b/runs/y/z', 'gs/b/runs/x']
 
 
 def damage(workdir, name, text):

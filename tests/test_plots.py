@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from ferjax import plots
+from ferjax import plots, storage
 
 NAMES = ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
 RECORDS = [
@@ -138,6 +138,13 @@ def test_a_failed_write_leaves_the_old_figure(tmp_path, monkeypatch):
     plots.plot_curves(RECORDS, path)
   assert [p.name for p in tmp_path.iterdir()] == ['curves.png']
   assert path.read_bytes() == b'old'
+
+
+def test_a_figure_in_a_bucket_is_the_same(store, tmp_path):
+  plots.plot_curves(RECORDS, tmp_path / 'curves.png')
+  plots.plot_curves(RECORDS, storage.path('s3://ferjax/a/curves.png'))
+  drawn = (tmp_path / 'curves.png').read_bytes()
+  assert store.objects == {'ferjax/a/curves.png': drawn}
 
 
 def test_figures_may_be_drawn_in_a_thread(tmp_path):

@@ -69,6 +69,42 @@ def test_it_prepares_and_prints_every_count(tmp_path, capsys, monkeypatch):
   assert 'written to' in output
 
 
+@pytest.mark.parametrize('skip', [True, False])
+def test_from_a_bucket_to_a_bucket(store, tmp_path, capsys, skip):
+  write_csv(tmp_path / 'fer2013.csv', bad_rows=1)
+  text = (tmp_path / 'fer2013.csv').read_bytes()
+  store.put_object('ferjax/raw/fer2013.csv', text)
+  arguments = tmp_path, 's3://ferjax/raw/fer2013.csv'
+  if not skip:
+    with pytest.raises(
+      UserError, match=r'^s3://ferjax/raw/fer2013\.csv, line 32'
+    ):
+      run(*arguments, data_dir='s3://ferjax/data')
+    return
+  run(*arguments, data_dir='s3://ferjax/data', skip_bad_rows=True)
+  output = capsys.readouterr().out
+  assert 'written to s3://ferjax/data/fer2013/1.0.0' in output
+  assert 's3://ferjax/raw/fer2013.csv, line 32: ' in output
+  assert '/tmp' not in output
+  config = default_config().data
+  config.name, config.dir = 'fer2013', 's3://ferjax/data'
+  dataset = data.load_dataset(config, ['train'])
+  assert len(dataset.splits['train']) == 20
+  assert dataset.source == 'FER2013 from s3://ferjax/raw/fer2013.csv'
+
+
+def test_a_folder_of_pictures_in_a_bucket(store, tmp_path, capsys):
+  drawn = make_folders(tmp_path / 'faces', SEVEN, 5)
+  for path in drawn:
+    name = path.relative_to(tmp_path)
+    store.put_object(f'ferjax/{name}', path.read_bytes())
+  run(tmp_path, 'gs://ferjax/faces', dataset='folders')
+  dataset = load(tmp_path, 'folders')
+  assert dataset.source == 'class folders from gs://ferjax/faces'
+  found = {image.tobytes() for image in dataset.splits['train'].images}
+  assert found < {pixels.tobytes() for pixels in drawn.values()}
+
+
 def test_mnist(tmp_path, capsys, monkeypatch):
   published = {'train': (6,) * 9 + (26,), 'test': (1,) * 10}
   monkeypatch.setattr(mnist, 'PUBLISHED', published)

@@ -104,6 +104,16 @@ def test_another_network_is_refused(make_config, workdir):
     begin(make_config, workdir, model={'name': 'densenet_small'})
 
 
+def test_a_run_in_a_bucket_gives_its_weights(make_config, workdir, store):
+  for path in workdir.rglob('*'):
+    if path.is_file():
+      name = path.relative_to(workdir)
+      store.put_object(f'ferjax/runs/a/{name}', path.read_bytes())
+  source = run_lib.build(make_config()).state
+  started = begin(make_config, 's3://ferjax/runs/a')
+  assert not differing(source, started.state)
+
+
 def test_a_missing_file_is_refused_and_not_needed_to_resume(
   make_config, tmp_path
 ):
@@ -149,7 +159,10 @@ def test_a_run_whose_checkpoints_are_lost_starts_from_the_same_weights(
   assert differing(before, parallel.to_host(after)) == {'classifier'}
 
 
-def test_a_file_gives_all_but_its_classifier(make_config, tmp_path):
+@pytest.mark.parametrize('place', ['local', 'bucket'])
+def test_a_file_gives_all_but_its_classifier(
+  make_config, tmp_path, store, place
+):
   config = make_config()
   config.model.name, config.model.stem = 'resnet18', 'imagenet'
   fresh = run_lib.build(config).state
@@ -166,6 +179,11 @@ def test_a_file_gives_all_but_its_classifier(make_config, tmp_path):
   }
   path = tmp_path / 'weights.safetensors'
   safetensors.numpy.save_file(arrays, path)
+  if place == 'bucket':
+    content = path.read_bytes()
+    store.put_object('ferjax/weights.safetensors', content)
+    path.write_bytes(content[:1000])
+    path = 's3://ferjax/weights.safetensors'
   started = begin(make_config, path, model=config.model.to_dict(), seed=0)
   assert set(started.origin.kept) == {'classifier/bias', 'classifier/kernel'}
   assert 'classifier' not in differing(fresh, started.state)
@@ -173,6 +191,10 @@ def test_a_file_gives_all_but_its_classifier(make_config, tmp_path):
     started.state.params['stem_conv']['kernel'],
     arrays['conv1.weight'].transpose(2, 3, 1, 0),
   )
+  workdir_lib.write_origin(tmp_path, str(path), {})
+  kept = json.loads((tmp_path / 'origin.json').read_text())
+  assert kept['source'] == str(path)
+  assert len(kept['sha256']) == 64
   notes = origin.notes(started.config)
   assert 'expect --config.normalization=imagenet' in notes[0]
 

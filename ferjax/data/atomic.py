@@ -6,9 +6,8 @@ import fcntl
 import os
 import pathlib
 import shutil
-import tempfile
 
-from ferjax import storage, transfer
+from ferjax import scratch, storage, transfer
 from ferjax.errors import UserError
 from ferjax.storage import Path
 
@@ -58,9 +57,9 @@ def folder(target: Path, overwrite: bool) -> Iterator[pathlib.Path]:
   check(target, overwrite)
   try:
     if storage.is_remote(target):
-      with tempfile.TemporaryDirectory(prefix='ferjax-') as temporary:
-        yield pathlib.Path(temporary)
-        _publish(pathlib.Path(temporary) / RESULT, target)
+      with scratch.folder() as temporary:
+        yield temporary
+        _publish(temporary / RESULT, target)
       return
     with _workspace(target) as workspace:
       yield workspace
