@@ -14,3 +14,15 @@ class TrainingError(RuntimeError):
 
   Binaries print the message and exit with status 3.
   """
+
+
+def printable(text: str) -> str:
+  """Returns a text on one line, escapes in place of what cannot be printed.
+
+  For what others chose: a file's name may hold a line's end, the codes that
+  steer a terminal, or no text at all.
+  """
+  return ''.join(
+    char if char.isprintable() else char.encode('unicode_escape').decode()
+    for char in text
+  )

@@ -11,6 +11,7 @@ python -m ferjax.prepare --dataset=mnist --source=FOLDER
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
+import pathlib
 import re
 import time
 import typing
@@ -20,10 +21,10 @@ from absl import flags
 
 from ferjax import cli
 from ferjax.config import default_config
-from ferjax.errors import UserError
+from ferjax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
-  from ferjax.data.raw import Raw
+  from ferjax.data.raw import BadRows, Raw
 
 # What each data set takes beside --source.
 OPTIONS = {
@@ -167,7 +168,40 @@ def _check_name(own: Sequence[str]) -> None:
 
 
 def _read(options: dict[str, Any], progress: Callable[[float], None]) -> 'Raw':
-  from ferjax.data import ckplus, fer2013, ferplus, folders, kaggle, mnist, raw
+  from ferjax.data import kaggle, raw
+
+  source = cli.path(_SOURCE.value)
+  if _SOURCE.value == kaggle.SOURCE:
+    source = kaggle.fetch(_DATASET.value)
+  bad_rows = raw.BadRows(skip=_SKIP_BAD_ROWS.value)
+  result = read(_DATASET.value, source, bad_rows, progress, **options)
+  if not _NAME.value:
+    return result
+  _check_name((result.dataset.name,))
+  dataset = dataclasses.replace(result.dataset, name=_NAME.value)
+  return dataclasses.replace(result, dataset=dataset)
+
+
+def read(
+  dataset: str,
+  source: pathlib.Path,
+  bad_rows: 'BadRows',
+  progress: Callable[[float], None],
+  **options: Any,
+) -> 'Raw':
+  """Reads a data set's raw files, whatever they hold and are called.
+
+  Args:
+    dataset: one of `SOURCES`.
+    source: the file or folder.
+    bad_rows: told of every row that cannot be taken.
+    progress: told how much is done.
+    **options: of `OPTIONS`.
+
+  Raises:
+    UserError: if they cannot be read, in one line.
+  """
+  from ferjax.data import ckplus, fer2013, ferplus, folders, mnist
 
   readers = {
     'fer2013': fer2013.read,
@@ -176,24 +210,17 @@ def _read(options: dict[str, Any], progress: Callable[[float], None]) -> 'Raw':
     'folders': folders.read,
     'mnist': mnist.read,
   }
-  source = cli.path(_SOURCE.value)
-  if _SOURCE.value == kaggle.SOURCE:
-    source = kaggle.fetch(_DATASET.value)
-  bad_rows = raw.BadRows(skip=_SKIP_BAD_ROWS.value)
   try:
-    result = readers[_DATASET.value](
+    return readers[dataset](
       source, bad_rows=bad_rows, progress=progress, **options
     )
+  except UserError as error:  # it may name a file, whose name may be anything
+    raise UserError(printable(str(error))) from error
   except OSError as error:
-    where = error.filename or source
+    where = printable(str(error.filename or source))
     raise UserError(
       f'cannot read {where}: {error.strerror or error}'
     ) from error
-  if not _NAME.value:
-    return result
-  _check_name((result.dataset.name,))
-  dataset = dataclasses.replace(result.dataset, name=_NAME.value)
-  return dataclasses.replace(result, dataset=dataset)
 
 
 @contextlib.contextmanager
