@@ -26,3 +26,12 @@ def printable(text: str) -> str:
     char if char.isprintable() else char.encode('unicode_escape').decode()
     for char in text
   )
+
+
+def brief(error: Exception) -> str:
+  """Returns the kind of an error and what it says, on one line of 200 chars."""
+  try:
+    said = repr(error)
+  except Exception:  # it may hold what nobody can print, such as long numbers
+    said = f'{type(error).__name__}()'
+  return printable(said[:200])
