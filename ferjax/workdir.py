@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import config_dict
 
 from ferjax import config as config_lib
-from ferjax.errors import UserError
+from ferjax.errors import UserError, brief
 
 CONFIG = 'config.json'
 DATASET = 'dataset.json'
@@ -105,8 +105,9 @@ def read_config(workdir: pathlib.Path) -> config_dict.ConfigDict:
   try:
     return config_lib.from_json(text)
   except (ValueError, KeyError, AttributeError, TypeError) as error:
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    raise UserError(f'{workdir / CONFIG} is not a config: {line}') from error
+    raise UserError(
+      f'{workdir / CONFIG} is not a config: {brief(error)}'
+    ) from error
 
 
 def read_dataset(workdir: pathlib.Path) -> dict[str, Any]:
