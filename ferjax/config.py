@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
+from ferjax import documents
 from ferjax.defaults import default_config
 from ferjax.errors import UserError
 
@@ -114,8 +115,8 @@ def from_json(text: str) -> config_dict.ConfigDict:
   """
   config = default_config()
   try:
-    _update(config, json.loads(text))
-  except (RecursionError, OverflowError) as error:
+    _update(config, documents.parse(text))
+  except OverflowError as error:  # a whole number too large for a float
     raise ValueError(str(error)) from None
   return config
 

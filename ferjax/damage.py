@@ -1,11 +1,12 @@
 """Checkpoints that cannot be read: found before Orbax stumbles, set aside."""
 
 from collections.abc import Sequence
-import json
 import math
 import pathlib
 
 import tensorstore
+
+from ferjax import documents
 
 
 def check_readable(item: pathlib.Path) -> None:
@@ -35,10 +36,13 @@ def broken_metrics(
   """
   broken = []
   for path in sorted(checkpoints.glob('[0-9]*/metrics/metrics')):
+    name = path.parent.parent.name
+    if not name.isdecimal() or name != str(int(name)):
+      continue  # none of ours: 010 is not 10
     try:
-      metrics = json.loads(path.read_text())
+      metrics = documents.parse(path.read_text())
       is_broken = not all(math.isfinite(metrics[name]) for name in names)
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError, OSError):
       is_broken = True
     if is_broken:
       broken.append(path.parent.parent)

@@ -16,12 +16,18 @@ class TrainingError(RuntimeError):
   """
 
 
-def printable(text: str) -> str:
+def printable(text: str, most: int | None = None) -> str:
   """Returns a text on one line, escapes in place of what cannot be printed.
 
   For what others chose: a file's name may hold a line's end, the codes that
   steer a terminal, or no text at all.
+
+  Args:
+    text: whatever it is.
+    most: how many of its characters are taken; None: all.
   """
+  if most is not None and len(text) > most:
+    text = f'{text[:most]}...'
   return ''.join(
     char if char.isprintable() else char.encode('unicode_escape').decode()
     for char in text
@@ -29,9 +35,9 @@ def printable(text: str) -> str:
 
 
 def brief(error: Exception) -> str:
-  """Returns the kind of an error and what it says, on one line of 200 chars."""
+  """Returns the kind of an error and what it says, in one short line."""
   try:
     said = repr(error)
   except Exception:  # it may hold what nobody can print, such as long numbers
     said = f'{type(error).__name__}()'
-  return printable(said[:200])
+  return printable(said, 200)

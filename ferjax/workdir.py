@@ -9,11 +9,14 @@ from typing import Any
 from ml_collections import config_dict
 
 from ferjax import config as config_lib
-from ferjax.errors import UserError, brief
+from ferjax import documents
+from ferjax.errors import UserError, brief, printable
 
 CONFIG = 'config.json'
 DATASET = 'dataset.json'
 ORIGIN = 'origin.json'
+
+_LARGEST = 1 << 14  # pixels of a side
 
 
 def create(workdir: pathlib.Path) -> None:
@@ -114,8 +117,10 @@ def read_dataset(workdir: pathlib.Path) -> dict[str, Any]:
   """Returns what the run in `workdir` knows of its data."""
   path = workdir / DATASET
   try:
-    dataset = json.loads(_read(path))
-  except json.JSONDecodeError:
+    dataset = documents.parse(_read(path))
+  except UserError:
+    raise
+  except ValueError:
     dataset = None
   if not _is_description(dataset):
     raise UserError(f'{path} does not describe a data set')
@@ -131,7 +136,11 @@ def _is_description(dataset: Any) -> bool:
       and _is_list_of(int, dataset['image_shape'])
       and len(dataset['image_shape']) == 3
       and min(dataset['image_shape']) > 0
-      and all(isinstance(x, dict) for x in dataset['splits'].values())
+      and max(dataset['image_shape']) <= _LARGEST
+      and all(
+        isinstance(split.get('content_hash'), str | None)
+        for split in dataset['splits'].values()
+      )
       and isinstance(dataset.get('notes', []), list)
     )
   except (AttributeError, KeyError, TypeError):
@@ -148,7 +157,7 @@ def _is_list_of(kind: type, values: Any) -> bool:
 
 def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
   changes = [
-    f'dataset {field}: {old[field]}, now {new[field]}'
+    f'dataset {field}: {_shown(old[field])}, now {_shown(new[field])}'
     for field in ('name', 'class_names', 'image_shape')
     if old[field] != new[field]
   ]
@@ -156,11 +165,15 @@ def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     before = old['splits'].get(name, {})
     if before.get('content_hash') != split['content_hash']:
       changes.append(
-        f'dataset {name}: {before.get("num_examples")} examples of content '
-        f'{before.get("content_hash")}, now {split["num_examples"]} of '
-        f'{split["content_hash"]}'
+        f'dataset {name}: {_shown(before.get("num_examples"))} examples of '
+        f'content {_shown(before.get("content_hash"))}, now '
+        f'{split["num_examples"]} of {split["content_hash"]}'
       )
   return changes
+
+
+def _shown(value: Any) -> str:
+  return printable(str(value), 200)
 
 
 def _read(path: pathlib.Path) -> str:

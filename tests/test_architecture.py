@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # From the ground up; a file imports from lines above its own, or, within a
 # package's line, from its siblings.
 LAYERS = (
+  'documents',
   'damage defaults errors heap interrupts pages statistics tables train_state',
   'config logs plots views',
   'cli durations parallel workdir',
