@@ -9,7 +9,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ferjax import config, heap, storage
-from ferjax.errors import EXPECTED, UserError
+from ferjax.errors import EXPECTED, UserError, printable
 
 
 def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
@@ -35,11 +35,12 @@ def config_file(flag: flags.FlagHolder) -> str:
   """Returns what `--config` was given, `FILE` or `FILE:key=value,...`.
 
   Raises:
-    UserError: when there is no such file.
+    UserError: when there is no such file, or it gave no config.
   """
   given = config_flags.get_config_filename(flags.FLAGS[flag.name])
   if not pathlib.Path(given.partition(':')[0]).is_file():
     raise UserError(f'--config={given}: there is no such file')
+  config.check_whole(flag.value, given)
   return given
 
 
@@ -88,7 +89,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     line = lines[-1].removeprefix('ferjax.errors.UserError: ')
     # A KeyError of ml_collections goes on with the whole config.
-    sys.exit(_complain(line.partition(r'\nOther fields')[0], 2))
+    line = printable(line.partition(r'\nOther fields')[0][:1000])
+    sys.exit(_complain(line, 2))
 
 
 def _complain(error: object, status: int) -> int:

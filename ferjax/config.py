@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
+from ferjax import documents
 from ferjax.defaults import default_config
 from ferjax.errors import UserError
 
@@ -80,6 +81,19 @@ def validate(config: config_dict.ConfigDict) -> None:
       raise UserError(f'config.{name} is {config[name]}; the least is {least}')
 
 
+def check_whole(config: Any, file: str) -> None:
+  """Raises UserError unless a config file gave a config with every setting."""
+  if isinstance(config, config_dict.ConfigDict):
+    missing = flatten(default_config()).keys() - flatten(config).keys()
+  else:
+    missing = [f'field; it is a {type(config).__name__}']
+  if missing:
+    raise UserError(
+      f'--config={file}: what get_config() returns has no {min(missing)}; it is'
+      ' to change ferjax.config.default_config() and return that'
+    )
+
+
 def check_field(path: str) -> None:
   """Raises UserError if there is no setting `path`, such as `data.name`."""
   section = default_config()
@@ -100,18 +114,33 @@ def to_json(config: config_dict.ConfigDict) -> str:
 
 
 def from_json(text: str) -> config_dict.ConfigDict:
-  """Returns the config that `to_json` wrote, over today's defaults."""
+  """Returns the config that `to_json` wrote, over today's defaults.
+
+  Raises:
+    ValueError, KeyError, AttributeError, TypeError: if it wrote none such.
+  """
   config = default_config()
-  _update(config, json.loads(text))
+  try:
+    _update(config, documents.parse(text))
+  except OverflowError as error:  # a whole number too large for a float
+    raise ValueError(str(error)) from None
   return config
 
 
 def _update(section: config_dict.ConfigDict, values: Mapping[str, Any]) -> None:
   for key, value in values.items():
     if isinstance(value, dict):
+      if not isinstance(section[key], config_dict.ConfigDict):
+        raise TypeError(f'{key!r} is no section')
       _update(section[key], value)
-    else:
-      section[key] = tuple(value) if isinstance(value, list) else value
+      continue
+    if value is None and section[key] is not None:
+      raise TypeError(f'{key!r} is null')  # ml_collections would take it
+    if isinstance(value, list):
+      if not all(isinstance(part, str | int | float) for part in value):
+        raise TypeError(f'{key!r} is a list of more than texts and numbers')
+      value = tuple(value)
+    section[key] = value
 
 
 def differences(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import gc
 import hashlib
-import json
 import math
 import re
 import shutil
@@ -15,7 +14,7 @@ import jax
 import numpy as np
 import tensorstore
 
-from ferjax import storage, transfer
+from ferjax import documents, storage, transfer
 from ferjax.errors import StorageError
 from ferjax.storage import Path
 
@@ -73,7 +72,7 @@ def digest_of(checkpoint: Path, item: str) -> str | None:
 
 def _saved_data(checkpoint: Path) -> dict[str, Any]:
   try:
-    data = json.loads(storage.read_text(checkpoint / 'data' / 'metadata'))
+    data = documents.parse(storage.read_text(checkpoint / 'data' / 'metadata'))
   except (OSError, ValueError) as error:
     raise ValueError(f'its position: {error}') from error
   if not isinstance(data, dict) or data.get('next_index') != int(
@@ -115,11 +114,14 @@ def broken_metrics(checkpoints: Path, names: Sequence[str]) -> list[Path]:
   """
   broken = []
   for path in sorted(checkpoints.glob('[0-9]*/metrics/metrics')):
+    name = path.parent.parent.name
+    if not name.isdecimal() or name != str(int(name)):
+      continue  # none of ours: 010 is not 10
     try:
-      metrics = json.loads(storage.read_text(path))
+      metrics = documents.parse(storage.read_text(path))
       is_broken = not all(math.isfinite(metrics[name]) for name in names)
       is_broken |= metrics != _saved_metrics(path.parent.parent, metrics)
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError, OSError):
       is_broken = True
     if is_broken:
       broken.append(path.parent.parent)

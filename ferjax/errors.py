@@ -41,3 +41,30 @@ def of_status(status: int, message: str) -> Exception:
   """Returns the error that ends a binary with `status`; else a `RetryError`."""
   kinds = {kind.status: kind for kind in EXPECTED}
   return kinds.get(status, RetryError)(message)
+
+
+def printable(text: str, most: int | None = None) -> str:
+  """Returns a text on one line, escapes in place of what cannot be printed.
+
+  For what others chose: a file's name may hold a line's end, the codes that
+  steer a terminal, or no text at all.
+
+  Args:
+    text: whatever it is.
+    most: how many of its characters are taken; None: all.
+  """
+  if most is not None and len(text) > most:
+    text = f'{text[:most]}...'
+  return ''.join(
+    char if char.isprintable() else char.encode('unicode_escape').decode()
+    for char in text
+  )
+
+
+def brief(error: Exception) -> str:
+  """Returns the kind of an error and what it says, in one short line."""
+  try:
+    said = repr(error)
+  except Exception:  # it may hold what nobody can print, such as long numbers
+    said = f'{type(error).__name__}()'
+  return printable(said, 200)

@@ -214,6 +214,7 @@ def load(
   config = workdir_lib.read_config(workdir)
   tta = config.tta if tta is None else tta
   seen = views.make_views(tta)
+  preprocess.validate(config)
   dataset = workdir_lib.read_dataset(workdir)
   model = models.from_config(config.model, len(dataset['class_names']))
   shape = preprocess.input_shape(config, tuple(dataset['image_shape']))

@@ -6,6 +6,7 @@ Only one process should tell: with `enabled=False` nothing comes out.
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import io
 import json
 import math
 import os
@@ -19,7 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ferjax import events, storage
+from ferjax import documents, events, storage
 from ferjax.appended import Appended
 from ferjax.errors import UserError
 from ferjax.storage import Path
@@ -111,14 +112,16 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, float | None]]]:
   if not path.exists():
     return
   text = storage.read_text(path, errors='replace')
-  for number, line in enumerate(text.splitlines(keepends=True), start=1):
+  # Not by splitlines, which ends a line at a form feed and others too.
+  for number, line in enumerate(io.StringIO(text), start=1):
     if not line.endswith('\n'):
       return
     try:
-      record = json.loads(line)
-      record['step']
-    except (ValueError, TypeError, KeyError):
-      raise UserError(f'{path}:{number}: not a record, remove it') from None
+      record = documents.parse(line)
+    except ValueError:
+      record = None
+    if not documents.is_record(record):
+      raise UserError(f'{path}:{number}: not a record, remove it')
     yield line, record
 
 

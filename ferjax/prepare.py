@@ -20,10 +20,11 @@ from absl import flags
 
 from ferjax import cli, transfer
 from ferjax.config import default_config
-from ferjax.errors import UserError
+from ferjax.errors import UserError, printable
+from ferjax.storage import Path
 
 if typing.TYPE_CHECKING:
-  from ferjax.data.raw import Raw
+  from ferjax.data.raw import BadRows, Raw
 
 # What each data set takes beside --source.
 OPTIONS = {
@@ -167,7 +168,40 @@ def _check_name(own: Sequence[str]) -> None:
 
 
 def _read(options: dict[str, Any], progress: Callable[[float], None]) -> 'Raw':
-  from ferjax.data import ckplus, fer2013, ferplus, folders, kaggle, mnist, raw
+  from ferjax.data import kaggle, raw
+
+  source = cli.path(_SOURCE.value)
+  if _SOURCE.value == kaggle.SOURCE:
+    source = kaggle.fetch(_DATASET.value)
+  bad_rows = raw.BadRows(skip=_SKIP_BAD_ROWS.value)
+  result = read(_DATASET.value, source, bad_rows, progress, **options)
+  if not _NAME.value:
+    return result
+  _check_name((result.dataset.name,))
+  dataset = dataclasses.replace(result.dataset, name=_NAME.value)
+  return dataclasses.replace(result, dataset=dataset)
+
+
+def read(
+  dataset: str,
+  source: Path,
+  bad_rows: 'BadRows',
+  progress: Callable[[float], None],
+  **options: Any,
+) -> 'Raw':
+  """Reads a data set's raw files, whatever they hold and are called.
+
+  Args:
+    dataset: one of `SOURCES`.
+    source: the file or folder.
+    bad_rows: told of every row that cannot be taken.
+    progress: told how much is done.
+    **options: of `OPTIONS`.
+
+  Raises:
+    UserError: if they cannot be read, in one line.
+  """
+  from ferjax.data import ckplus, fer2013, ferplus, folders, mnist
 
   readers = {
     'fer2013': fer2013.read,
@@ -176,10 +210,6 @@ def _read(options: dict[str, Any], progress: Callable[[float], None]) -> 'Raw':
     'folders': folders.read,
     'mnist': mnist.read,
   }
-  source = cli.path(_SOURCE.value)
-  if _SOURCE.value == kaggle.SOURCE:
-    source = kaggle.fetch(_DATASET.value)
-  bad_rows = raw.BadRows(skip=_SKIP_BAD_ROWS.value)
   try:
     with contextlib.ExitStack() as stack:
       local = stack.enter_context(transfer.fetched(source))
@@ -189,20 +219,17 @@ def _read(options: dict[str, Any], progress: Callable[[float], None]) -> 'Raw':
         votes = stack.enter_context(transfer.fetched(given))
         options = options | {'votes': votes}
         places[str(votes)] = str(given)
-      result = readers[_DATASET.value](
+      result = readers[dataset](
         local, bad_rows=bad_rows, progress=progress, **options
       )
-      result = _renamed(result, places)
+      return _renamed(result, places)
+  except UserError as error:  # it may name a file, whose name may be anything
+    raise UserError(printable(str(error))) from error
   except OSError as error:
-    where = error.filename or source
+    where = printable(str(error.filename or source))
     raise UserError(
       f'cannot read {where}: {error.strerror or error}'
     ) from error
-  if not _NAME.value:
-    return result
-  _check_name((result.dataset.name,))
-  dataset = dataclasses.replace(result.dataset, name=_NAME.value)
-  return dataclasses.replace(result, dataset=dataset)
 
 
 def _renamed(result: 'Raw', places: Mapping[str, str]) -> 'Raw':

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ml_collections import config_dict
 
-from ferjax import storage
+from ferjax import documents, storage
 from ferjax import workdir as workdir_lib
 from ferjax.errors import UserError
 from ferjax.storage import Path
@@ -69,7 +69,7 @@ def read(workdir: Path) -> Recovery:
   if not path.exists():
     return Recovery()
   try:
-    records = json.loads(workdir_lib.read_text(path))
+    records = documents.parse(workdir_lib.read_text(path))
     return Recovery(**{f: records[-1][f] for f in Recovery._fields})
   except (ValueError, LookupError, TypeError):
     raise UserError(
@@ -88,6 +88,8 @@ def write(workdir: Path, recovery: Recovery, step: int, why: str) -> None:
     why: what happened, in a line.
   """
   path = workdir / NAME
-  records = json.loads(workdir_lib.read_text(path)) if path.exists() else []
+  records = (
+    documents.parse(workdir_lib.read_text(path)) if path.exists() else []
+  )
   records.append({'to_step': step, 'why': why, **recovery._asdict()})
   storage.write_text(path, json.dumps(records, indent=2) + '\n')

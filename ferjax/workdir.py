@@ -7,13 +7,15 @@ from typing import Any
 from ml_collections import config_dict
 
 from ferjax import config as config_lib
-from ferjax import storage
-from ferjax.errors import RetryError, UserError
+from ferjax import documents, storage
+from ferjax.errors import RetryError, UserError, brief, printable
 from ferjax.storage import Path
 
 CONFIG = 'config.json'
 DATASET = 'dataset.json'
 ORIGIN = 'origin.json'
+
+_LARGEST = 1 << 14  # pixels of a side
 
 
 def create(workdir: Path) -> None:
@@ -114,16 +116,19 @@ def read_config(workdir: Path) -> config_dict.ConfigDict:
   try:
     return config_lib.from_json(text)
   except (ValueError, KeyError, AttributeError, TypeError) as error:
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    raise UserError(f'{workdir / CONFIG} is not a config: {line}') from error
+    raise UserError(
+      f'{workdir / CONFIG} is not a config: {brief(error)}'
+    ) from error
 
 
 def read_dataset(workdir: Path) -> dict[str, Any]:
   """Returns what the run in `workdir` knows of its data."""
   path = workdir / DATASET
   try:
-    dataset = json.loads(read_text(path))
-  except json.JSONDecodeError:
+    dataset = documents.parse(read_text(path))
+  except UserError:
+    raise
+  except ValueError:
     dataset = None
   if not _is_description(dataset):
     raise UserError(f'{path} does not describe a data set')
@@ -139,7 +144,11 @@ def _is_description(dataset: Any) -> bool:
       and _is_list_of(int, dataset['image_shape'])
       and len(dataset['image_shape']) == 3
       and min(dataset['image_shape']) > 0
-      and all(isinstance(x, dict) for x in dataset['splits'].values())
+      and max(dataset['image_shape']) <= _LARGEST
+      and all(
+        isinstance(split.get('content_hash'), str | None)
+        for split in dataset['splits'].values()
+      )
       and isinstance(dataset.get('notes', []), list)
     )
   except (AttributeError, KeyError, TypeError):
@@ -156,7 +165,7 @@ def _is_list_of(kind: type, values: Any) -> bool:
 
 def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
   changes = [
-    f'dataset {field}: {old[field]}, now {new[field]}'
+    f'dataset {field}: {_shown(old[field])}, now {_shown(new[field])}'
     for field in ('name', 'class_names', 'image_shape')
     if old[field] != new[field]
   ]
@@ -164,11 +173,15 @@ def _dataset_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     before = old['splits'].get(name, {})
     if before.get('content_hash') != split['content_hash']:
       changes.append(
-        f'dataset {name}: {before.get("num_examples")} examples of content '
-        f'{before.get("content_hash")}, now {split["num_examples"]} of '
-        f'{split["content_hash"]}'
+        f'dataset {name}: {_shown(before.get("num_examples"))} examples of '
+        f'content {_shown(before.get("content_hash"))}, now '
+        f'{split["num_examples"]} of {split["content_hash"]}'
       )
   return changes
+
+
+def _shown(value: Any) -> str:
+  return printable(str(value), 200)
 
 
 def read_text(path: Path) -> str:

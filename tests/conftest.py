@@ -16,9 +16,14 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # worker has its own folder: entries are written in place, half of one is bad.
 os.environ['JAX_COMPILATION_CACHE_DIR'] = tempfile.mkdtemp(prefix='ferjax')
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+# Hypothesis would write into the repository.
+os.environ['HYPOTHESIS_STORAGE_DIRECTORY'] = os.path.join(
+  os.environ['JAX_COMPILATION_CACHE_DIR'], 'hypothesis'
+)
 
 from absl import flags
 import buckets
+import hypothesis
 import jax
 from matplotlib import figure as figures
 import numpy as np
@@ -30,6 +35,19 @@ atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], True)
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 flags.FLAGS.mark_as_parsed()  # grain reads its own flags
+
+# How many cases a test of tests/fuzz tries; always the same ones.
+for name, count in (('short', 100), ('stress', 10_000)):
+  hypothesis.settings.register_profile(
+    name,
+    max_examples=count,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+  )
+is_stress = os.environ.get('FERJAX_STRESS') == '1'
+hypothesis.settings.load_profile('stress' if is_stress else 'short')
 
 ROOT = pathlib.Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / 'shared' / 'data'

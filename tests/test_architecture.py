@@ -10,7 +10,8 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # From the ground up; a file imports from lines above its own, or, within a
 # package's line, from its siblings.
 LAYERS = (
-  'defaults errors gpus heap interrupts scratch statistics tables train_state',
+  'defaults documents errors gpus heap interrupts scratch statistics tables'
+  ' train_state',
   'peers storage',
   'appended lock pages transfer',
   'config damage events plots views',

@@ -1,3 +1,4 @@
+import os
 import pathlib
 
 import numpy as np
@@ -350,3 +351,23 @@ def test_the_tree_gives_the_frames_of_ck48_in_its_order(tmp_path):
   counts = result.dataset.splits['full'].counts(8).tolist()
   assert counts == list(result.published['full'])
   assert counts[6] == len(peaks) == 327
+
+
+@pytest.mark.parametrize('name', ['S00(', '[', '(a+)+$', '\\'])
+def test_a_folder_may_be_called_anything(tmp_path, name):
+  """It stands in a pattern, of which these are no or a very slow one."""
+  make_tree(tmp_path, 3)
+  write_label(tmp_path, f'{name}/002', 4, '3.0')
+  result = read(tmp_path, skip=True)
+  (line,) = result.skipped
+  assert line.endswith(f'{name}/002: 0 frames; it takes 3')
+  assert len(result.dataset.splits['full']) == 9
+
+
+def test_a_label_is_a_file(tmp_path):
+  make_tree(tmp_path, 3)
+  (path,) = (tmp_path / 'Emotion' / 'S001' / '002').iterdir()
+  path.unlink()
+  os.mkfifo(path)  # to read it would take for ever
+  with pytest.raises(UserError, match=r'emotion\.txt is no file'):
+    read(tmp_path)

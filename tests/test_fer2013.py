@@ -287,3 +287,21 @@ def test_the_real_data_has_the_published_counts(tmp_path):
   dataset = make_real(tmp_path)
   for name, split in dataset.splits.items():
     assert tuple(split.counts(7).tolist()) == fer2013.PUBLISHED[name]
+
+
+@pytest.mark.parametrize('header', [b'', b'emotion,pixels,Usage\n'])
+def test_a_line_without_an_end_is_not_read_to_it(tmp_path, header):
+  source = tmp_path / 'fer2013.csv'
+  with source.open('wb') as file:
+    file.write(header)
+    file.truncate(1 << 40)  # of zeros; no memory has room for them
+  with pytest.raises(UserError, match='longer than 1,048,576 characters'):
+    read(source)
+
+
+def test_no_field_is_shown_in_full(tmp_path):
+  lines = csv_lines()
+  lines[3] = lines[3].replace(pixels(2), '0').replace('6,', f'{pixels(2)},', 1)
+  with pytest.raises(UserError, match='line 4: emotion') as error:
+    read(write(tmp_path / 'fer2013.csv', lines))
+  assert len(str(error.value)) < 300

@@ -1,5 +1,6 @@
 """Votes joined to images: rows that belong together, and no others."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -269,3 +270,13 @@ def test_the_real_votes_give_the_published_counts():
     ):
       if usage in totals and count:
         assert kept[table.usages == usage].sum() == count
+
+
+def test_votes_are_a_file(tmp_path):
+  source = tmp_path / 'fer2013.csv'
+  source.write_text('\n'.join(image_lines()))
+  os.mkfifo(tmp_path / 'votes.csv')  # to read it would take for ever
+  with pytest.raises(UserError, match=r'votes\.csv: not a file'):
+    ferplus.read(
+      source, tmp_path / 'votes.csv', raw.BadRows(), lambda part: None
+    )

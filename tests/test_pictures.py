@@ -98,9 +98,9 @@ def test_faults_are_told(tmp_path, monkeypatch):
     return str(error.value)
 
   (tmp_path / 'text.png').write_text('hello')
-  assert fault('text.png') == 'not an image that Pillow reads'
+  assert fault('text.png') == 'not an image of a kind that is read'
   (tmp_path / 'empty.png').touch()
-  assert fault('empty.png') == 'not an image that Pillow reads'
+  assert fault('empty.png') == 'not an image of a kind that is read'
   PIL.Image.new('I;16', (12, 12)).save(tmp_path / 'deep.png')
   assert fault('deep.png') == 'image mode I;16; save it with 8 bits a pixel'
   PIL.Image.fromarray(np.float32(GREY)).save(tmp_path / 'float.tiff')

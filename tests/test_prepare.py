@@ -1,8 +1,10 @@
 import pathlib
 import subprocess
 import sys
+import tarfile
 import time
 import types
+import zipfile
 
 from absl import flags
 from absl.testing import flagsaver
@@ -251,6 +253,37 @@ def test_nothing_is_read_for_a_target_that_is_there(tmp_path):
 def test_wrong_flags_are_named(tmp_path, values, words):
   with pytest.raises(UserError, match=words):
     run(tmp_path, **{'source': tmp_path, **values})
+
+
+@pytest.mark.parametrize('name', ['faces.zip', 'faces.tar.gz'])
+@pytest.mark.parametrize('dataset', prepare.SOURCES)
+def test_no_archive_is_unpacked(tmp_path, dataset, name):
+  """So nothing in one can be written to where its name says."""
+  source, inside = tmp_path / 'home' / name, tmp_path / 'happy.png'
+  source.parent.mkdir()
+  inside.write_bytes(b'x')
+  if name.endswith('.zip'):
+    with zipfile.ZipFile(source, 'w') as archive:
+      archive.write(inside, '../happy/1.png')
+  else:
+    with tarfile.open(source, 'w:gz') as archive:
+      archive.add(inside, '../happy/1.png')
+  more = {'votes': str(source)} if dataset == 'ferplus' else {}
+  words = 'line 1: expected the columns' if more else 'not a (csv file|folder)'
+  with pytest.raises(UserError, match=rf'{name}\W+{words}'):
+    run(tmp_path, source, dataset=dataset, **more)
+  assert not list(tmp_path.rglob('1.png'))
+
+
+def test_a_file_of_any_name_is_told_of_in_one_line(tmp_path):
+  folder = tmp_path / 'faces' / 'a\nb\x1b[31m\udcff'
+  folder.mkdir(parents=True)
+  (folder / 'c\rd.png').touch()
+  (tmp_path / 'faces' / 'train').mkdir()
+  for dataset in ('folders', 'fer2013', 'ckplus'):
+    with pytest.raises(UserError) as error:
+      run(tmp_path, tmp_path / 'faces', dataset=dataset)
+    assert str(error.value).isprintable()
 
 
 def test_ckextended_is_not_to_be_named_ckplus(tmp_path):

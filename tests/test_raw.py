@@ -1,3 +1,6 @@
+import os
+import pathlib
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -81,13 +84,65 @@ def test_what_is_no_image_of_the_right_size_is_a_bad_row(tmp_path):
 def test_a_decompression_bomb_is_a_bad_row(tmp_path, monkeypatch, limit):
   PIL.Image.new('L', (64, 48)).save(tmp_path / 'large.png')
   monkeypatch.setattr(PIL.Image, 'MAX_IMAGE_PIXELS', limit)
-  with pytest.raises(raw.BadRow, match='far more pixels than 48x48'):
+  with pytest.raises(raw.BadRow, match=f'more than {limit:,} pixels'):
     raw.read_image(tmp_path / 'large.png')
 
 
-def test_a_file_that_cannot_be_read_is_no_bad_row(tmp_path):
-  with pytest.raises(FileNotFoundError):
-    raw.read_image(tmp_path / 'gone.png')
+def test_what_is_no_file_is_a_bad_row(tmp_path):
+  os.mkfifo(tmp_path / 'pipe.png')
+  (tmp_path / 'folder.png').mkdir()
+  (tmp_path / 'dangling.png').symlink_to('nowhere')
+  for name in ('pipe.png', 'folder.png', 'dangling.png'):
+    with pytest.raises(raw.BadRow, match='not a file'):
+      raw.read_image(tmp_path / name)
+
+
+def test_a_file_that_cannot_be_read_is_no_bad_row(tmp_path, monkeypatch):
+  def refuse(path):
+    raise PermissionError(f'not {path}')
+
+  (tmp_path / 'closed.png').touch()
+  monkeypatch.setattr(pathlib.Path, 'read_bytes', refuse)
+  with pytest.raises(PermissionError):
+    raw.read_image(tmp_path / 'closed.png')
+
+
+def test_a_file_of_too_many_bytes_is_not_read(tmp_path):
+  with (tmp_path / 'large.png').open('wb') as file:
+    file.truncate(1 << 40)
+  with pytest.raises(raw.BadRow, match='more than 268,435,456 bytes'):
+    raw.read_image(tmp_path / 'large.png')
+
+
+def test_postscript_is_not_drawn(tmp_path):
+  # Pillow would start Ghostscript, whatever the file is called.
+  text = '%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 48\n%%EndComments\n'
+  (tmp_path / 'face.png').write_text(text)
+  with pytest.raises(raw.BadRow, match='not an image of a kind'):
+    raw.read_image(tmp_path / 'face.png')
+
+
+def test_broken_images_are_bad_rows_whatever_pillow_raises(tmp_path):
+  PIL.Image.new('L', (48, 48)).save(tmp_path / 'a.png', transparency=3)
+  data = (tmp_path / 'a.png').read_bytes()
+  short = data.replace(b'\0\0\0\2tRNS\0\3', b'\0\0\0\1tRNS\3')
+  assert len(short) < len(data)
+  (tmp_path / 'a.png').write_bytes(short)  # a ValueError
+  with pytest.raises(raw.BadRow, match='broken image'):
+    raw.read_image(tmp_path / 'a.png')
+  PIL.Image.new('L', (48, 48)).save(tmp_path / 'a.tiff')
+  data = (tmp_path / 'a.tiff').read_bytes()
+  long = data.replace(b'\0\1\4\0\1\0\0\0', b'\0\1\4\0\1\0\0\1', 1)
+  assert long != data
+  (tmp_path / 'a.tiff').write_bytes(long)  # a warning, then a TypeError
+  with pytest.raises(raw.BadRow):
+    raw.read_image(tmp_path / 'a.tiff')
+
+
+def test_what_is_told_of_a_name_is_one_line():
+  with pytest.raises(UserError) as error:
+    raw.BadRows().add('a\nb\x1b[31m\udcff.png', raw.BadRow('odd'))
+  assert str(error.value).startswith(r'a\nb\x1b[31m\udcff.png: odd (')
 
 
 def test_bad_rows_stop_or_are_kept():

@@ -157,7 +157,7 @@ def test_nothing_that_a_file_names_can_be_changed(write, name, state):
 
 def test_a_key_of_a_million_tuples_is_refused(write):
   nested = b'\x80\x02})' + 1_000_000 * b'\x85' + b'K\x01s.'
-  with pytest.raises(UserError, match='tuples nest deeper'):
+  with pytest.raises(UserError, match='tuple of more than'):
     files.read(write(nested))
 
 
@@ -225,3 +225,44 @@ def test_what_is_no_weight_file(write, name, data, message):
 def test_a_missing_file(tmp_path):
   with pytest.raises(UserError, match='there is no weight file'):
     files.read(tmp_path / 'file.pth')
+
+
+def test_what_nobody_has_memory_for_is_refused(write):
+  def tensors(shape, number):
+    """A state dict of as many tensors of two numbers."""
+    one = (
+      b'ctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nHalfStorage\n'
+      b'U\x010U\x03cpuK\x02tQK\x00' + shape + b'(K\x01t\x89}tR'
+    )
+    names = (b'U\x03%03d' % i for i in range(number))
+    pickled = b'\x80\x02}(' + b''.join(n + one for n in names) + b'u.'
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, 'w') as archive:
+      archive.writestr('a/data.pkl', pickled)
+      archive.writestr('a/data/0', bytes(4))
+    return data.getvalue()
+
+  assert len(files.read(write(tensors(b'(K\x02t', 4)))) == 4
+  with pytest.raises(UserError, match='many views of few numbers'):
+    files.read(write(tensors(b'(K\x02t', 5)))
+  for shape in (
+    b'U\x05aaaaa',
+    b'(U\x01aM\xff\xfft',
+    b'(G?\xf0' + bytes(6) + b't',
+  ):
+    with pytest.raises(UserError, match='what no tensor is made of'):
+      files.read(write(tensors(shape, 1)))
+
+
+def test_compressed_archives_are_refused(write):
+  data = io.BytesIO()
+  with zipfile.ZipFile(data, 'w', zipfile.ZIP_DEFLATED) as archive:
+    archive.writestr('a/data.pkl', pickle.dumps({}))
+  with pytest.raises(UserError, match='its records are compressed'):
+    files.read(write(data.getvalue()))
+
+
+def test_numbers_too_large_for_float32_become_infinite(write):
+  data = safetensors_bytes({'x': ('F64', np.array([1e300, 0.5]))})
+  arrays = files.read(write(data, 'file.safetensors'))  # and none warns
+  np.testing.assert_array_equal(arrays['x'], np.float32([np.inf, 0.5]))

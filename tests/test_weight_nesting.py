@@ -17,15 +17,15 @@ def nested(depth, wrap=b'\x85'):
 @pytest.mark.parametrize(
   ('depth', 'wrap'),
   [
-    (101, b'\x85'),
-    (101, b'q\x00h\x00\x86'),  # noted, fetched and joined
-    (101, b'2\x86'),  # doubled and joined
-    (101, b'(K\x01t0\x85'),  # with something made beside it and dropped
-    (101, b'(cbuiltins\nlist\no0\x85'),
+    (1001, b'\x85'),
+    (10, b'q\x00h\x00\x86'),  # noted, fetched and joined: twice the values
+    (10, b'2\x86'),  # doubled and joined
+    (1001, b'(K\x01t0\x85'),  # with something made beside it and dropped
+    (1001, b'(cbuiltins\nlist\no0\x85'),
   ],
 )
 def test_deep_nesting_is_refused(depth, wrap):
-  with pytest.raises(ValueError, match='tuples nest deeper than 100'):
+  with pytest.raises(ValueError, match='tuple of more than 1000 values'):
     nesting.check(io.BytesIO(nested(depth, wrap)))
 
 
@@ -49,3 +49,18 @@ def test_notes_are_numbered_in_order():
   far = b'\x80\x02}r\xff\xff\xff\x7f.'  # room for 2^31 notes
   with pytest.raises(ValueError, match='notes are not in order'):
     nesting.check(io.BytesIO(far))
+
+
+def test_a_pickle_may_be_as_long_as_that_of_weights(monkeypatch):
+  monkeypatch.setattr(nesting, 'MOST_INSTRUCTIONS', 50)
+  nesting.check(io.BytesIO(pickle.dumps(list(range(40)))))
+  with pytest.raises(ValueError, match='far more in it than weights'):
+    nesting.check(io.BytesIO(pickle.dumps(list(range(60)))))
+
+
+def test_numbers_of_one_hash_are_not_made_keys():
+  """A dict of a million of these takes hours."""
+  alike = {i * (2**61 - 1): 0 for i in range(1, 1100)}
+  assert {hash(key) for key in alike} == {0}
+  with pytest.raises(ValueError, match='far more in it than weights'):
+    nesting.check(io.BytesIO(pickle.dumps(alike)))

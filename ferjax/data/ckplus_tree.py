@@ -18,6 +18,8 @@ from ferjax.errors import UserError
 IMAGES, LABELS = 'cohn-kanade-images', 'Emotion'
 NUM_PEAK_FRAMES = 3
 
+_LONGEST = 1024  # characters of a label's file that are looked at
+
 _CODES = {
   1: 'angry',
   2: 'contempt',
@@ -134,11 +136,13 @@ def _read_label(sequence: str, files: Sequence[pathlib.Path]) -> str:
     names = ', '.join(path.name for path in files)
     raise raw.BadRow(f'{len(files)} emotion files instead of one ({names})')
   subject, number = sequence.split('/')
-  if not re.fullmatch(
-    rf'{subject}_{number}_\d{{8}}_emotion\.txt', files[0].name
-  ):
+  start = re.escape(f'{subject}_{number}')
+  if not re.fullmatch(rf'{start}_\d{{8}}_emotion\.txt', files[0].name):
     raise raw.BadRow(f'{files[0].name} is no emotion of this sequence')
-  text = files[0].read_text(encoding='ascii', errors='replace').strip()
+  if not files[0].is_file():  # to read a pipe would take for ever
+    raise raw.BadRow(f'{files[0].name} is no file')
+  with files[0].open(encoding='ascii', errors='replace') as file:
+    text = file.read(_LONGEST).strip()
   if not text:
     raise raw.BadRow(f'{files[0].name} is empty')
   try:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ml_collections import config_dict
 import numpy as np
 
-from ferjax.data import fer2013, raw, voting
+from ferjax.data import fer2013, raw, rows, voting
 from ferjax.data.dataset import CLASS_NAMES, Split
 from ferjax.errors import UserError
 
@@ -114,40 +114,39 @@ def _check_form(source: pathlib.Path) -> pathlib.Path:
         f' images have lost; give {" or ".join(names)}'
       )
     source = file
-  if source.is_file() and source.suffix.lower() == '.csv':
-    with source.open(encoding='utf-8-sig', errors='replace') as file:
-      if 'Usage' not in file.readline():
-        raise UserError(
-          f'{source}: has no column Usage to check its rows by; give'
-          f' {" or ".join(names)}'
-        )
+  is_csv = source.is_file() and source.suffix.lower() == '.csv'
+  if is_csv and 'Usage' not in next(rows.lines(source), ''):
+    raise UserError(
+      f'{source}: has no column Usage to check its rows by; give'
+      f' {" or ".join(names)}'
+    )
   return source
 
 
 def _read_votes(path: pathlib.Path) -> _Votes:
   usages, nameless, counts = [], [], []
-  with path.open(encoding='utf-8-sig', errors='replace') as file:
-    header = [field.strip() for field in file.readline().split(',')]
-    if header != _HEADER:
+  lines = rows.lines(path)
+  header = [field.strip() for field in next(lines, '').split(',')]
+  if header != _HEADER:
+    raise UserError(
+      f'{path}, line 1: expected the columns {", ".join(_HEADER)}; found'
+      f' {",".join(header)[:40]!r}'
+    )
+  for number, line in enumerate(lines, 2):
+    if line.isspace():
+      continue
+    usage, *fields = (field.strip() for field in line.split(','))
+    name, *counted = fields or ['']
+    if usage not in fer2013.USAGES or not re.fullmatch(
+      r'([0-9]{1,6} ){10}', ''.join(f'{field} ' for field in counted)
+    ):
       raise UserError(
-        f'{path}, line 1: expected the columns {", ".join(_HEADER)}; found'
-        f' {",".join(header)[:40]!r}'
+        f'{path}, line {number}: expected {" or ".join(fer2013.USAGES)}, a'
+        f' name and ten numbers of votes; found {line.strip()[:60]!r}'
       )
-    for number, line in enumerate(file, 2):
-      if line.isspace():
-        continue
-      usage, *fields = (field.strip() for field in line.split(','))
-      name, *counted = fields or ['']
-      if usage not in fer2013.USAGES or not re.fullmatch(
-        r'([0-9]{1,6} ){10}', ''.join(f'{field} ' for field in counted)
-      ):
-        raise UserError(
-          f'{path}, line {number}: expected {" or ".join(fer2013.USAGES)}, a'
-          f' name and ten numbers of votes; found {line.strip()[:60]!r}'
-        )
-      usages.append(usage)
-      nameless.append(not name)
-      counts.append([int(field) for field in counted])
+    usages.append(usage)
+    nameless.append(not name)
+    counts.append([int(field) for field in counted])
   return _Votes(
     np.array(usages, dtype=str),
     np.array(counts, np.int64).reshape(-1, len(voting.COLUMNS)),

@@ -1,8 +1,11 @@
 """MNIST as it is published: four IDX files, gzipped or not."""
 
+from collections.abc import Iterator
+import contextlib
 import gzip
 import math
 import pathlib
+from typing import BinaryIO
 import zlib
 
 import numpy as np
@@ -27,6 +30,10 @@ HOW_TO_GET = (
 _PREFIXES = {'train': 'train', 'test': 't10k'}
 
 _GZIP = b'\x1f\x8b'
+
+_LARGEST = (
+  1 << 30
+)  # bytes of a file, unpacked; those of EMNIST have 640 million
 
 
 def read(
@@ -146,37 +153,46 @@ def _read_idx(path: pathlib.Path, num_axes: int) -> np.ndarray:
   The format is described at yann.lecun.com/exdb/mnist: a magic number (0, 0,
   8 for bytes, the number of axes), the length of each axis, then the bytes.
   """
-  content = _content(path)
-  if not content:
-    raise UserError(f'{path}: the file is empty; fetch it again')
-  magic = bytes((0, 0, 8, num_axes))
-  if content[:4] != magic[: len(content)]:
-    raise UserError(
-      f'{path}: not an IDX file of MNIST, it begins with'
-      f' {content[:4].hex(" ")} instead of {magic.hex(" ")}; fetch it again'
-    )
   start = 4 + 4 * num_axes
-  if len(content) < start:
-    raise UserError(f'{path}: ends within its header; fetch it again')
-  shape = np.frombuffer(content, '>u4', num_axes, offset=4).tolist()
-  expected, found = math.prod(shape), len(content) - start
-  if found != expected:
-    fault = 'is cut short' if found < expected else 'has bytes too many'
+  with _opened(path) as file:
+    header = file.read(start)
+    if not header:
+      raise UserError(f'{path}: the file is empty; fetch it again')
+    magic = bytes((0, 0, 8, num_axes))
+    if header[:4] != magic[: len(header)]:
+      raise UserError(
+        f'{path}: not an IDX file of MNIST, it begins with'
+        f' {header[:4].hex(" ")} instead of {magic.hex(" ")}; fetch it again'
+      )
+    if len(header) < start:
+      raise UserError(f'{path}: ends within its header; fetch it again')
+    shape = np.frombuffer(header, '>u4', num_axes, offset=4).tolist()
+    expected = math.prod(shape)
+    told = f'its header tells of {" x ".join(f"{n:,}" for n in shape)} bytes'
+    if expected > _LARGEST:
+      raise UserError(f'{path}: {told}; the most that is read are {_LARGEST:,}')
+    # One more than there should be: a gzip file may hold any number.
+    content = file.read(expected + 1)
+  found = len(content)
+  if found > expected:
     raise UserError(
-      f'{path}: {fault}, its header tells of'
-      f' {" x ".join(f"{n:,}" for n in shape)} bytes and {found:,} follow;'
-      ' fetch it again'
+      f'{path}: has bytes too many, {told} and more follow; fetch it again'
     )
-  return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+  if found < expected:
+    raise UserError(
+      f'{path}: is cut short, {told} and {found:,} follow; fetch it again'
+    )
+  return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _content(path: pathlib.Path) -> bytes:
-  """Returns the content of a file, gzipped or not, whatever its name says."""
-  content = path.read_bytes()
-  if not content.startswith(_GZIP):
-    return content
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[BinaryIO]:
+  """Opens a file, gzipped or not, whatever its name says."""
+  with path.open('rb') as file:
+    is_gzip = file.read(len(_GZIP)) == _GZIP
   try:
-    return gzip.decompress(content)
+    with (gzip.open if is_gzip else open)(path, 'rb') as file:
+      yield file
   except (EOFError, gzip.BadGzipFile, zlib.error) as error:
     raise UserError(
       f'{path}: broken gzip file ({error}); fetch it again'

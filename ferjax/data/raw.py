@@ -1,6 +1,7 @@
 """What a reader of raw files gives back, and what it does with a bad row."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import io
 import pathlib
@@ -12,9 +13,17 @@ import PIL.Image
 
 from ferjax.data.dataset import Dataset, Split
 from ferjax.data.spellings import canonical
-from ferjax.errors import UserError
+from ferjax.errors import UserError, printable
 
 SIDE = 48  # pixels, of every image of FER2013 and CK+48
+
+# Pillow knows more, and starts another program to draw some of them (EPS).
+FORMATS = (
+  *('AVIF', 'BMP', 'DIB', 'GIF', 'ICO', 'JPEG', 'JPEG2000'),
+  *('PCX', 'PNG', 'PPM', 'QOI', 'SGI', 'TGA', 'TIFF', 'WEBP'),
+)
+
+_LARGEST = 1 << 28  # bytes of a picture's file
 
 _RESIDUE = '__MACOSX'  # what macOS adds to archives
 
@@ -47,8 +56,8 @@ class BadRows:
     Raises:
       UserError: unless bad rows are to be skipped.
     """
-    # A file's name need not be text; what is stored must be.
-    line = f'{where}: {reason}'.encode(errors='backslashreplace').decode()
+    # A file's name need not be text; what is shown and stored must be.
+    line = printable(f'{where}: {reason}')
     if not self._skip:
       raise UserError(f'{line} (--skip_bad_rows leaves it out)')
     self.skipped.append(line)
@@ -129,6 +138,41 @@ def _pixel_fault(text: str) -> str:
   return f'{len(words):,} instead of {SIDE**2:,} pixels'
 
 
+@contextlib.contextmanager
+def opened(path: pathlib.Path) -> Iterator[PIL.Image.Image]:
+  """Opens a picture, and tells of whatever is wrong with it as a bad row.
+
+  Raises:
+    BadRow: if it is no picture, broken or far too large.
+    OSError: if the file cannot be read.
+  """
+  if not path.is_file():  # to read a pipe would take for ever
+    raise BadRow('not a file')
+  if path.stat().st_size > _LARGEST:
+    raise BadRow(f'more than {_LARGEST:,} bytes; shrink it')
+  content = io.BytesIO(path.read_bytes())
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore')  # Pillow's, of what it can still read
+    warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
+    try:
+      with PIL.Image.open(content, formats=FORMATS) as image:
+        yield image
+    except BadRow:
+      raise
+    except PIL.UnidentifiedImageError:
+      raise BadRow('not an image of a kind that is read') from None
+    except (
+      PIL.Image.DecompressionBombError,
+      PIL.Image.DecompressionBombWarning,
+    ):
+      raise BadRow(
+        f'more than {PIL.Image.MAX_IMAGE_PIXELS:,} pixels; shrink it'
+      ) from None
+    except Exception as error:  # broken files make Pillow raise anything
+      reason = printable(str(error)[:200]) or type(error).__name__
+      raise BadRow(f'broken image: {reason}') from None
+
+
 def read_image(path: pathlib.Path) -> np.ndarray:
   """Returns the grey image of a file, uint8 `[48, 48]`.
 
@@ -136,26 +180,13 @@ def read_image(path: pathlib.Path) -> np.ndarray:
     BadRow: if it is no image, or not one of 48x48 pixels of 8 bits.
     OSError: if the file cannot be read.
   """
-  file = io.BytesIO(path.read_bytes())
-  try:
-    with warnings.catch_warnings():
-      warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
-      image = PIL.Image.open(file)
+  with opened(path) as image:
     if image.size != (SIDE, SIDE):
       width, height = image.size
       raise BadRow(f'{width}x{height} pixels instead of {SIDE}x{SIDE}')
     if image.mode not in ('L', 'RGB'):
       raise BadRow(f'image mode {image.mode} instead of L (grey) or RGB')
     return np.asarray(image.convert('L'))
-  except PIL.UnidentifiedImageError:
-    raise BadRow('not an image') from None
-  except (
-    PIL.Image.DecompressionBombError,
-    PIL.Image.DecompressionBombWarning,
-  ):
-    raise BadRow(f'far more pixels than {SIDE}x{SIDE}') from None
-  except (OSError, SyntaxError) as error:  # Pillow's words for broken files
-    raise BadRow(f'broken image: {error}') from None
 
 
 def class_folders(

@@ -1,6 +1,6 @@
 """The rows of the csv files of FER2013 and of those made like them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import pathlib
 import re
 
@@ -18,6 +18,8 @@ USAGES = {
 
 _COLUMNS = ['Usage', 'emotion', 'pixels'], ['emotion', 'pixels']
 
+_LONGEST = 1 << 20  # characters of a line; a row has some 10,000
+
 # The pixels, uint8 `[48 * 48]`, the code and the place of a row.
 Row = tuple[np.ndarray, int, int]
 
@@ -28,8 +30,28 @@ def has_usage(path: pathlib.Path) -> bool:
   Raises:
     UserError: if it is another file.
   """
+  return 'Usage' in _read_header(path, next(lines(path), ''))
+
+
+def lines(path: pathlib.Path) -> Iterator[str]:
+  """Yields the lines of a text file, however they end.
+
+  Raises:
+    UserError: if it is a pipe or the like, or a line is far longer than a row:
+      there may be no memory for that of a file without any line's end.
+  """
+  if path.exists() and not path.is_file():
+    raise UserError(f'{path}: not a file')
+  number = 1
   with path.open(encoding='utf-8-sig', errors='replace') as file:
-    return 'Usage' in _read_header(path, file.readline())
+    while line := file.readline(_LONGEST):
+      if len(line) == _LONGEST:
+        raise UserError(
+          f'{path}, line {number}: longer than {_LONGEST:,} characters, which'
+          ' is no row of such a file'
+        )
+      yield line
+      number += 1
 
 
 def read(
@@ -54,20 +76,21 @@ def read(
     UserError: if it is another file, or a bad row is not to be skipped.
   """
   examples = {usage: [] for usage in USAGES}
-  num_rows, num_bytes = 0, path.stat().st_size
-  with path.open(encoding='utf-8-sig', errors='replace') as file:
-    header = _read_header(path, file.readline())
-    for number, line in enumerate(file, 2):
-      if line.isspace():
-        continue
-      try:
-        usage, label, pixels = _parse(header, line, num_codes)
-        examples[usage].append((pixels, label, num_rows))
-      except raw.BadRow as reason:
-        bad_rows.add(f'{path}, line {number}', reason)
-      num_rows += 1
-      if num_rows % 256 == 0:
-        progress(file.buffer.tell() / num_bytes)
+  num_rows, num_chars, num_bytes = 0, 0, path.stat().st_size
+  found = lines(path)
+  header = _read_header(path, next(found, ''))
+  for number, line in enumerate(found, 2):
+    num_chars += len(line)
+    if line.isspace():
+      continue
+    try:
+      usage, label, pixels = _parse(header, line, num_codes)
+      examples[usage].append((pixels, label, num_rows))
+    except raw.BadRow as reason:
+      bad_rows.add(f'{path}, line {number}', reason)
+    num_rows += 1
+    if num_rows % 256 == 0:
+      progress(num_chars / num_bytes)
   return examples
 
 
@@ -101,7 +124,9 @@ def _parse(
   row = dict(zip(header, fields, strict=True))
   usage, emotion = row.get('Usage', 'Training'), row['emotion']
   if usage not in USAGES:
-    raise raw.BadRow(f'Usage {usage!r} is not one of {", ".join(USAGES)}')
+    raise raw.BadRow(f'Usage {usage[:20]!r} is not one of {", ".join(USAGES)}')
   if not re.fullmatch(f'[0-{num_codes - 1}]', emotion):
-    raise raw.BadRow(f'emotion {emotion!r} is not one of 0..{num_codes - 1}')
+    raise raw.BadRow(
+      f'emotion {emotion[:20]!r} is not one of 0..{num_codes - 1}'
+    )
   return usage, int(emotion), raw.parse_pixels(row['pixels'])

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 import csv
 import io
-import json
 from typing import NamedTuple
 
 import numpy as np
 
-from ferjax import data, storage
+from ferjax import data, documents, storage
 from ferjax.data import mislabels
 from ferjax.data.dataset import Dataset
-from ferjax.errors import UserError
+from ferjax.errors import UserError, printable
 from ferjax.storage import Path
 
 
@@ -130,9 +129,11 @@ def _read(
 ) -> list[tuple[tuple[str, int], np.ndarray]]:
   """Returns the place and the probabilities of each example in a file."""
   try:
-    figures = json.loads(storage.read_text(path.parent / 'metrics.json'))
+    figures = documents.parse(storage.read_text(path.parent / 'metrics.json'))
     # A cross-validation has no split: it predicts all examples.
     name, split = figures['dataset'], figures.get('split')
+    if not isinstance(split, str | None):
+      raise TypeError('a split has a name')
     text = storage.read_text(path)
     lines = list(csv.DictReader(io.StringIO(text, newline='')))
   except OSError as error:
@@ -143,20 +144,23 @@ def _read(
     raise UserError(
       f'{path.parent}/metrics.json is damaged; evaluate again'
     ) from error
+  except csv.Error as error:
+    raise UserError(f'{path} is damaged ({error}); evaluate again') from error
   if split == 'train':
     raise UserError(
       f'{path}: of images that the network was trained on, whose labels it has'
       ' learnt; give predictions of other splits, or of a cross-validation'
     )
   if name != dataset.name:
-    raise UserError(f'{path} is of {name}, not of {dataset.name}')
+    shown = printable(str(name), 80)
+    raise UserError(f'{path} is of {shown}, not of {dataset.name}')
   rows = _rows(dataset, split)
   try:
     return [_parse(line, rows, dataset) for line in lines]
   except (ValueError, KeyError, TypeError) as error:
     raise UserError(
-      f'{path} does not fit {dataset.name}: {error}; give predictions.csv of a'
-      ' network that was trained on it'
+      f'{path} does not fit {dataset.name}: {printable(str(error), 200)};'
+      ' give predictions.csv of a network that was trained on it'
     ) from error
 
 
@@ -171,9 +175,10 @@ def _rows(dataset: Dataset, split: str | None) -> dict[int, tuple[str, int]]:
   for name in names:
     for row, index in enumerate(dataset.splits[name].index.tolist()):
       if index in rows:
+        shown = printable(split or 'all splits', 80)
         raise UserError(
-          f'predictions of {split or "all splits"} of {dataset.name}: the index'
-          f' {index} stands in several of its splits'
+          f'predictions of {shown} of {dataset.name}: the index {index} stands'
+          ' in several of its splits'
         )
       rows[index] = name, row
   return rows
@@ -193,4 +198,6 @@ def _parse(
   if line['label'] != label:
     raise ValueError(f'example {index} is {label}, not {line["label"]}')
   values = [float(line[name]) for name in dataset.class_names]
+  if not all(0 <= value <= 1 for value in values):
+    raise ValueError(f'example {index} has what is no probability')
   return (split, row), np.array(values)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 import csv
 import dataclasses
 import io
-import json
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -12,12 +11,15 @@ from ml_collections import config_dict
 import numpy as np
 
 from ferjax import config as config_lib
-from ferjax import durations, logs, storage
+from ferjax import documents, durations, logs, storage
 from ferjax import workdir as workdir_lib
-from ferjax.errors import UserError
+from ferjax.errors import UserError, printable
 from ferjax.storage import Path
 
 SPLITS = ('train', 'validation', 'test')
+
+# What records raise that are not as they were written.
+_DAMAGE = (ArithmeticError, LookupError, TypeError, ValueError)
 
 
 class Score(NamedTuple):
@@ -96,6 +98,8 @@ def read(workdir: Path) -> Outcome:
   try:
     train = dataset['splits']['train']
     num_examples = train['num_examples']
+    if type(num_examples) is not int:
+      raise TypeError(f'num_examples is a {type(num_examples).__name__}')
     num_steps = durations.resolve(config, num_examples).num_steps
     step = records[-1]['step'] if records else 0
     scores, warnings = _read_scores(workdir, dataset)
@@ -110,12 +114,11 @@ def read(workdir: Path) -> Outcome:
     speeds = [r['images_per_second'] for r in records if 'train/loss' in r]
     speed = float(median(speeds[1:] or speeds))  # the first compiled
     epochs = num_steps * config.batch_size / num_examples
-  except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+  except _DAMAGE as error:
     if isinstance(error, UserError):
       raise
     raise UserError(
-      f'{workdir} is damaged: its records are not whole '
-      f'({type(error).__name__}: {error})'
+      f'{workdir} is damaged: its records are not whole ({_told(error)})'
     ) from error
   for split, score in list(scores.items()):
     content = score.content
@@ -170,8 +173,7 @@ def read_hits(
     hits = [row['prediction'] == row['label'] for row in rows]
   except (OSError, KeyError, ValueError, csv.Error) as error:
     raise UserError(
-      f'{path} cannot be read ({type(error).__name__}: {error}); evaluate this '
-      'split again'
+      f'{path} cannot be read ({_told(error)}); evaluate this split again'
     ) from error
   return examples, np.array(hits, bool)
 
@@ -190,6 +192,10 @@ def _problem(score: Score, best_step: int, content: str | None) -> str:
   return ''
 
 
+def _told(error: Exception) -> str:
+  return printable(f'{type(error).__name__}: {error}', 200)
+
+
 def _read_scores(
   workdir: Path, dataset: Mapping[str, Any]
 ) -> tuple[dict[str, Score], list[str]]:
@@ -202,10 +208,9 @@ def _read_scores(
     known = dataset['splits'].get(split, {}).get('content_hash')
     try:
       scores[split] = _read_score(path, known)
-    except (OSError, LookupError, TypeError, ValueError) as error:
+    except (OSError, *_DAMAGE) as error:
       line = (
-        f'{path} cannot be read ({type(error).__name__}: {error}); evaluate '
-        'this split again'
+        f'{path} cannot be read ({_told(error)}); evaluate this split again'
       )
       if split == 'validation':
         raise UserError(line) from error
@@ -214,18 +219,24 @@ def _read_scores(
 
 
 def _read_score(path: Path, known: str | None) -> Score:
-  figures = json.loads(storage.read_text(path))
+  figures = documents.parse(storage.read_text(path))
   accuracy = float(figures['accuracy'])
   low, high = map(float, figures['accuracy_interval'])
   if not 0 <= low <= accuracy <= high <= 1:
     raise ValueError(f'an accuracy of {accuracy} in {low} to {high}')
   speed = figures.get('images_per_second')
+  content = figures.get('content_hash', known)
+  numbers = [figures[name] for name in ('macro_f1', 'num_examples', 'step')]
+  if not all(map(documents.is_number, [*numbers, speed or 0])):
+    raise TypeError('a figure that is no number')
+  if not isinstance(content, str | None):
+    raise TypeError(f'content_hash is a {type(content).__name__}')
   return Score(
     accuracy=accuracy,
     interval=(low, high),
     macro_f1=float(figures['macro_f1']),
     num_examples=int(figures['num_examples']),
-    content=figures.get('content_hash', known),
+    content=content,
     step=int(figures['step']),
     images_per_second=None if speed is None else float(speed),
   )

@@ -74,6 +74,7 @@ def count(run: Outcome) -> summary.Counts:
   """
   dataset = run.dataset
   try:
+    preprocess.validate(run.config)
     model = models.from_config(run.config.model, len(dataset['class_names']))
     shape = preprocess.input_shape(run.config, tuple(dataset['image_shape']))
     return summary.count(model, shape)

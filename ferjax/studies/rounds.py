@@ -1,12 +1,13 @@
 """The rounds of a cross-validation: each fold is trained for, then tested."""
 
 from collections.abc import Sequence
-import json
+import math
 from typing import Any, NamedTuple
 
 from ml_collections import config_dict
+import numpy as np
 
-from ferjax import data, durations, inference
+from ferjax import data, documents, durations, inference
 from ferjax import run as run_lib
 from ferjax import workdir as workdir_lib
 from ferjax.data import training
@@ -78,15 +79,53 @@ def test(round_: Round, choose: str) -> dict[str, Any]:
   run = outcome.read(workdir)
   step = run.best_step if checkpoint == 'best' else round_.config.num_steps
   dataset = data.load_dataset(round_.config.data, ('test', 'train'))
-  try:
-    figures = json.loads((folder / 'metrics.json').read_text(encoding='utf-8'))
-    content = dataset.splits['test'].content_hash()
-    if (figures['step'], figures['content_hash']) == (step, content):
-      return figures
-  except (OSError, ValueError, LookupError, TypeError):
-    pass  # it is not there, or not whole
+  content = dataset.splits['test'].content_hash()
+  figures = read_figures(folder, step, content, dataset.class_names)
+  if figures is not None:
+    return figures
   predictor = inference.load(workdir, checkpoint)
   return report.evaluate(predictor, dataset, 'test', folder)
+
+
+def read_figures(
+  folder: Path, step: int, content: str, class_names: Sequence[str]
+) -> dict[str, Any] | None:
+  """Returns the figures of an earlier evaluation, None where there are none.
+
+  None, too, where they are of something else, or not whole.
+
+  Args:
+    folder: where `report.evaluate` wrote.
+    step: of the checkpoint that it must be of.
+    content: the hash of the examples.
+    class_names: in the order of the labels.
+  """
+  try:
+    text = (folder / 'metrics.json').read_text(encoding='utf-8')
+    figures = documents.parse(text)
+    same = figures['step'], figures['content_hash'], figures['class_names']
+    if same == (step, content, list(class_names)) and _is_whole(figures):
+      return figures
+  except (OSError, ArithmeticError, LookupError, TypeError, ValueError):
+    pass
+  return None
+
+
+def _is_whole(figures: dict[str, Any]) -> bool:
+  """Whether the figures that `pooled` takes agree with each other."""
+  confusion = np.array(figures['confusion'])
+  low, high = figures['accuracy_interval']
+  total = figures['num_examples']
+  return (
+    confusion.shape == (len(figures['class_names']),) * 2
+    and confusion.dtype.kind == 'i'
+    and confusion.min() >= 0
+    and confusion.sum() == total
+    and abs(np.trace(confusion) / total - figures['accuracy']) < 1e-6
+    and 0 <= low <= figures['accuracy'] <= high <= 1
+    and 0 <= figures['macro_f1'] <= 1
+    and 0 <= figures['loss'] < math.inf
+  )
 
 
 def notes(rounds: Sequence[Round]) -> list[str]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors
 
-from ferjax.errors import UserError
+from ferjax.errors import UserError, brief
 from ferjax.weights import pickles
 
 # The names that safetensors gives to the types read here.
@@ -48,16 +48,19 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
       f'{path} is no weight file; give one that ends in .safetensors, .pth, '
       '.pt or .bin'
     )
-  arrays = {
-    name: array.astype(np.float32, copy=False)
-    for name, array in arrays.items()
-    if jnp.issubdtype(array.dtype, jnp.floating)
-  }
+  with np.errstate(all='ignore'):  # infinite numbers are refused later
+    arrays = {
+      name: array.astype(np.float32, copy=False)
+      for name, array in arrays.items()
+      if jnp.issubdtype(array.dtype, jnp.floating)
+    }
   if not arrays:
     raise UserError(f'{path} holds no arrays by name')
   for name in arrays:  # they come to stand in messages
     if not name.isprintable():
-      raise UserError(f'{path} calls an array {name!r}; no network has such')
+      raise UserError(
+        f'{path} calls an array {name[:80]!r}; no network has such'
+      )
   return arrays
 
 
@@ -67,7 +70,8 @@ def _safetensors(path: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
     tensors = safetensors.deserialize(path.read_bytes())
   except safetensors.SafetensorError as error:
     raise UserError(
-      f'{path} is damaged or no safetensors file ({error!r}); fetch it again'
+      f'{path} is damaged or no safetensors file ({brief(error)});'
+      ' fetch it again'
     ) from None
   for name, tensor in sorted(tensors):  # else in another order each time
     if tensor['dtype'] in FLOATS:

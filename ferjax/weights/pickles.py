@@ -2,24 +2,21 @@
 
 Unpickling a file runs what the file says. Here it can only make dicts, tuples,
 plain values and the two tuples below; all else is refused by name, and so is
-too much nesting. The arrays are cut from the raw numbers afterwards. Torch is
-not needed.
+too much nesting. Torch is not needed.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
 import io
-import math
 import pathlib
 import pickle
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 import zipfile
 
-import jax.numpy as jnp
 import numpy as np
 
-from ferjax.errors import UserError
-from ferjax.weights import nesting
+from ferjax.errors import UserError, brief
+from ferjax.weights import nesting, tensors
+from ferjax.weights.tensors import DTYPES, Storage, Tensor
 
 # `torch.serialization.MAGIC_NUMBER`: the first pickle of a file that is no zip
 # archive, as torch wrote them until 1.6 and torchvision's oldest files are.
@@ -27,35 +24,6 @@ MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 
 # Where a training script keeps the weights beside other things.
 CONTAINERS = ('state_dict', 'model', 'model_state', 'model_state_dict')
-
-DTYPES = {
-  'DoubleStorage': np.float64,
-  'FloatStorage': np.float32,
-  'HalfStorage': np.float16,
-  'BFloat16Storage': jnp.bfloat16,
-  'LongStorage': np.int64,
-  'IntStorage': np.int32,
-  'ShortStorage': np.int16,
-  'CharStorage': np.int8,
-  'ByteStorage': np.uint8,
-  'BoolStorage': np.bool_,
-}
-
-
-class Storage(NamedTuple):
-  """A row of numbers of the file: its key, and what it holds."""
-
-  key: str
-  kind: str
-
-
-class Tensor(NamedTuple):
-  """A view of a storage; offset and strides are counted in numbers."""
-
-  storage: Storage
-  offset: int
-  shape: tuple[int, ...]
-  strides: tuple[int, ...]
 
 
 # A file may set attributes of what it names, and those of a function tell what
@@ -104,6 +72,8 @@ class _Unpickler(pickle.Unpickler):
 
   def persistent_load(self, pid: Any) -> Storage:
     _, kind, key, *_ = pid
+    if not isinstance(key, str) or kind not in DTYPES:
+      raise ValueError('a storage without a name or of an unknown kind')
     if any(pid[5:]):
       raise ValueError('a storage that is a part of another')
     return self.storages.setdefault(key, Storage(key, kind))
@@ -137,13 +107,20 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     raise UserError(f'{path} is not read: {error}') from None
   except Exception as error:  # a damaged pickle may raise anything
     raise UserError(
-      f'{path} is damaged or no file of torch.save ({error!r}); fetch it again'
+      f'{path} is damaged or no file of torch.save ({brief(error)}); fetch'
+      ' it again'
     ) from None
 
 
 def _read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """Reads `NAME/data.pkl`, `NAME/byteorder` and `NAME/data/KEY` of a zip."""
+  """Reads `NAME/data.pkl`, `NAME/byteorder` and `NAME/data/KEY` of a zip.
+
+  Nothing is unpacked to files, whatever the names in it are.
+  """
   with zipfile.ZipFile(path) as archive:
+    for record in archive.infolist():  # a megabyte may stand for a terabyte
+      if record.compress_type != zipfile.ZIP_STORED:
+        raise ValueError('its records are compressed, and torch.save does not')
     names = archive.namelist()
     pickled = next((name for name in names if name.endswith('/data.pkl')), '')
     saved, _ = _load(io.BytesIO(archive.read(pickled)))
@@ -151,11 +128,16 @@ def _read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
     order = b'little'
     if f'{root}byteorder' in names:
       order = archive.read(f'{root}byteorder')
-    return _arrays(saved, lambda key: archive.read(f'{root}data/{key}'), order)
+    return tensors.cut(
+      _state_dict(saved),
+      lambda key: archive.read(f'{root}data/{key}'),
+      order,
+    )
 
 
 def _read_stream(path: pathlib.Path) -> dict[str, np.ndarray]:
   """Reads pickles in a row, then of each storage its size and its numbers."""
+  num_bytes = path.stat().st_size
   with path.open('rb') as file:
     magic_number, _ = _load(file)
     if magic_number != MAGIC_NUMBER:
@@ -167,53 +149,18 @@ def _read_stream(path: pathlib.Path) -> dict[str, np.ndarray]:
     numbers = {}
     for key in keys:
       size = int.from_bytes(file.read(8), 'little')
-      kind = storages[key].kind
-      numbers[key] = file.read(size * np.dtype(DTYPES[kind]).itemsize)
-  return _arrays(saved, numbers.__getitem__, b'little')
+      size *= np.dtype(DTYPES[storages[key].kind]).itemsize
+      if size > num_bytes:  # room would be made for all of it
+        raise ValueError('it is cut short')
+      numbers[key] = file.read(size)
+  return tensors.cut(_state_dict(saved), numbers.__getitem__, b'little')
 
 
-def _arrays(
-  saved: Any, read_numbers: Callable[[str], bytes], order: bytes
-) -> dict[str, np.ndarray]:
-  """Returns the arrays of the state dict in what was unpickled.
-
-  Args:
-    saved: whatever it is.
-    read_numbers: gives the numbers of a storage by its key.
-    order: of their bytes, `little` or `big`.
-  """
+def _state_dict(saved: Any) -> dict[Any, Any]:
+  """Returns the state dict in what was unpickled, an empty one if none is."""
   if not isinstance(saved, dict):
     return {}
   for container in CONTAINERS:
     if isinstance(saved.get(container), dict):
       saved = saved[container]
-  return {
-    str(name): _array(tensor, read_numbers(tensor.storage.key), order)
-    for name, tensor in saved.items()
-    if isinstance(tensor, Tensor)
-  }
-
-
-def _array(tensor: Tensor, numbers: bytes, order: bytes) -> np.ndarray:
-  """Cuts a tensor from the numbers of its storage.
-
-  Raises:
-    ValueError: if it reaches beyond them.
-  """
-  dtype = np.dtype(DTYPES[tensor.storage.kind])
-  storage = np.frombuffer(numbers, f'u{dtype.itemsize}')
-  if order == b'big':
-    storage = storage.byteswap()
-  size = math.prod(tensor.shape)
-  last = tensor.offset + sum(
-    (length - 1) * stride
-    for length, stride in zip(tensor.shape, tensor.strides, strict=True)
-  )
-  parts = (tensor.offset, *tensor.shape, *tensor.strides)
-  if min(parts) < 0 or size > len(storage) or (size and last >= len(storage)):
-    raise ValueError('a tensor reaches beyond its numbers')
-  return np.lib.stride_tricks.as_strided(
-    storage.view(dtype)[tensor.offset :],
-    tensor.shape,
-    [stride * dtype.itemsize for stride in tensor.strides],
-  )
+  return saved
