@@ -23,7 +23,7 @@ EVALUATION = '-m', 'ferjax.evaluate', '--split=test'
 # What a kill and a resume must not change.
 FIGURES = 'train/loss', 'train/accuracy', 'val/loss', 'val/accuracy'
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.stress, pytest.mark.slow]
 
 
 @pytest.fixture(params=['gs', 's3'])

@@ -55,6 +55,7 @@ def wait_for_state(cluster, job, state, seconds, output):
   assert cluster.show(job)['JobState'] == state, output.read_text()
 
 
+@pytest.mark.stress
 @pytest.mark.slow
 def test_slurm_requeues_in_the_middle_and_the_training_ends(
   cluster, data_dir, tmp_path
@@ -110,6 +111,7 @@ def task(tmp_path):
   return str(path)
 
 
+@pytest.mark.stress
 @pytest.mark.slow
 def test_slurm_ends_a_job_of_two_mistaken_processes(cluster, tmp_path, task):
   act = 'sleep 0.$SLURM_PROCID; exit 2'  # one after the other
@@ -119,6 +121,7 @@ def test_slurm_ends_a_job_of_two_mistaken_processes(cluster, tmp_path, task):
   assert (found['ExitCode'], found['Restarts']) == ('2:0', '0')
 
 
+@pytest.mark.stress
 @pytest.mark.slow
 def test_slurm_tries_failures_again_but_not_what_is_cancelled(
   cluster, tmp_path, task
