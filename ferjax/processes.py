@@ -69,6 +69,8 @@ def joined(
       # It would find SLURM's or Open MPI's, and one GPU for each process.
       cluster_detection_method='deactivate',
       initialization_timeout=300,
+      # Later than ours, which say more.
+      heartbeat_timeout_seconds=max(100, int(2 * silence_timeout)),
     )
     yield
   except BaseException as error:

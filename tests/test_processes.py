@@ -1,0 +1,162 @@
+"""Where a process finds its place among others, and how it joins them."""
+
+import jax
+import pytest
+
+from ferjax import gpus, peers, processes
+from ferjax.errors import RetryError, UserError
+
+SLURM = {
+  'SLURM_JOB_ID': '4096',
+  'SLURM_STEP_NODELIST': 'node[007,009-012]',
+  'SLURM_NTASKS': '4',
+  'SLURM_PROCID': '2',
+  'SLURM_LOCALID': '0',
+  'SLURM_STEP_NUM_NODES': '4',
+  'SLURM_STEP_TASKS_PER_NODE': '1(x4)',
+}
+
+
+class Joined:
+  """Stands in for a peer; notes what it is told."""
+
+  def __init__(self):
+    self.told = []
+
+  def close(self):
+    self.told.append('close')
+
+  def note(self, step):
+    self.told.append(('note', step))
+
+  def agree(self, topic, facts):
+    self.told.append((topic, facts))
+
+  def report(self, figures):
+    self.told.append(figures)
+
+  def fail(self, message, status):
+    self.told.append((message, status))
+
+  def await_verdict(self, seconds):
+    self.told.append('await')
+
+
+class EndedError(Exception):
+  """In place of the process."""
+
+
+@pytest.fixture
+def peer(monkeypatch):
+  joined = Joined()
+
+  def join(*args, **kwargs):
+    joined.told.append(('join', *args[:4]))
+    return joined
+
+  def end(status):
+    joined.told.append(('exit', status))
+    raise EndedError
+
+  monkeypatch.setattr(peers, 'join', join)
+  monkeypatch.setattr(processes.os, '_exit', end)
+  monkeypatch.setattr(
+    jax.distributed,
+    'initialize',
+    lambda *args, **kwargs: joined.told.append(('jax', *args)),
+  )
+  return joined
+
+
+EXPLICIT = 'host:1234', 2, 1
+
+
+def test_one_process_joins_nobody(peer):
+  with processes.joined():
+    assert not processes.are_several()
+    processes.note(3)
+    processes.agree('data', {})
+    processes.report(0.0, 0.0)
+  assert peer.told == []
+
+
+def test_several_join_before_jax_starts_and_leave_after_it(peer):
+  with processes.joined(*EXPLICIT, facts={'seed': '0'}):
+    assert processes.are_several()
+    processes.note(3)
+    processes.agree('data', {'train': 'ab'})
+    processes.report(0.5, 0.01)
+  assert peer.told == [
+    ('join', *EXPLICIT, {'seed': '0'}),
+    ('jax', *EXPLICIT, None),
+    ('note', 3),
+    ('data', {'train': 'ab'}),
+    {'input_wait': 0.5, 'probe': 0.01},
+    'close',
+  ]
+  assert not processes.are_several()
+
+
+@pytest.mark.parametrize(
+  ('error', 'message', 'status'),
+  [
+    (UserError('no such file'), 'no such file', 2),
+    (RetryError('disk full'), 'disk full', 4),
+    (KeyboardInterrupt(), 'interrupted', 130),
+    (KeyError('x'), "KeyError: 'x'", 1),
+  ],
+)
+def test_a_failure_is_told_to_the_others(peer, capsys, error, message, status):
+  with pytest.raises(EndedError), processes.joined(*EXPLICIT):
+    raise error
+  assert (message, status) in peer.told
+  assert ('exit', status) in peer.told
+  # What may come of another process's end waits for the word of that.
+  assert ('await' in peer.told) == (status == 1)
+  shown = capsys.readouterr().err
+  assert ('Traceback' in shown) == (status == 1)
+  assert (f'error: {message}' in shown) == (status in (2, 4))
+
+
+def test_an_exit_status_is_left_alone(peer):
+  with pytest.raises(SystemExit), processes.joined(*EXPLICIT):
+    raise SystemExit(143)
+  assert 'close' in peer.told
+
+
+@pytest.mark.parametrize(
+  ('given', 'words'),
+  [
+    (('host:1', None, None), 'together, or --distributed=auto alone'),
+    (('host:1', 2, 0, 'auto'), 'together, or --distributed=auto alone'),
+    ((None, None, None, 'mpi'), '--distributed=mpi is unknown'),
+  ],
+)
+def test_half_a_place_is_refused(peer, given, words):
+  with pytest.raises(UserError, match=words), processes.joined(*given):
+    pass
+  assert peer.told == []
+
+
+@pytest.fixture
+def no_cluster(monkeypatch):
+  for name in ('SLURM_', 'OMPI_', 'KUBERNETES_', 'TPU_', 'JAX_COORDINATOR'):
+    for variable in list(processes.os.environ):
+      if variable.startswith(name):
+        monkeypatch.delenv(variable)
+
+
+def test_slurm_gives_each_process_its_place(peer, monkeypatch, no_cluster):
+  for name, value in SLURM.items():
+    monkeypatch.setenv(name, value)
+  address, count, process, devices = processes._detect(5.0)
+  assert (address, count, process) == ('node007:61440', 4, 2)
+  assert devices is None  # all of them: it is alone on its node
+  assert gpus.is_alone(SLURM)
+  monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', 'other:99')
+  assert processes._detect(5.0)[0] == 'other:99'
+
+
+def test_without_a_cluster_one_line_says_so(peer, no_cluster):
+  with pytest.raises(UserError, match='--distributed=auto found no cluster'):
+    processes._detect(5.0)
