@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import types
+from typing import NoReturn
 
 # SLURM sends USR1 before a job's time is up.
 _NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -51,9 +52,14 @@ def status() -> int:
   return 128 + _last
 
 
+def end(message: str, status: int) -> NoReturn:
+  """Ends the process at once, from any thread, whatever the others wait for."""
+  # Not by print, which may wait for a lock that another thread holds.
+  if sys.stdout.isatty():
+    os.write(1, b'\x1b[?25h')  # a bar hides the cursor
+  os.write(2, f'\nerror: {message}\n'.encode())
+  os._exit(status)
+
+
 def _end(number: int, frame: types.FrameType | None) -> None:
-  """Ends the process without waiting for anything, a save included."""
-  show_cursor = '\x1b[?25h' if sys.stdout.isatty() else ''
-  os.write(1, show_cursor.encode())
-  os.write(2, b'\nerror: interrupted; what was saved before is whole\n')
-  os._exit(128 + number)
+  end('interrupted; what was saved before is whole', 128 + number)

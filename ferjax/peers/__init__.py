@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import os
 import socket
 
+from ferjax import interrupts
 from ferjax.errors import UserError
 from ferjax.peers import peer
 from ferjax.peers.hub import Hub
@@ -24,7 +25,7 @@ def join(
   facts: Mapping[str, str],
   patience: float = 300.0,
   silence: float = 30.0,
-  end: peer.End = peer.end_process,
+  end: peer.End = interrupts.end,
 ) -> Peer:
   """Waits until all processes are there and are about to do the same.
 

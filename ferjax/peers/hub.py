@@ -6,6 +6,7 @@ import selectors
 import sys
 import time
 
+from ferjax import interrupts
 from ferjax.peers import pace, peer, words
 from ferjax.peers.line import Line, Message, listen
 
@@ -35,7 +36,7 @@ class Hub(peer.Peer):
     hello: Message,
     patience: float,
     silence: float,
-    end: peer.End = peer.end_process,
+    end: peer.End = interrupts.end,
   ) -> None:
     """Begins to listen.
 

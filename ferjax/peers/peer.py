@@ -2,8 +2,6 @@
 
 import abc
 from collections.abc import Callable, Mapping
-import os
-import sys
 import threading
 import time
 
@@ -14,15 +12,6 @@ BEAT = 1.0  # seconds between two signs of life
 AGAIN = 'the others stop; the same command goes on from the last checkpoint'
 
 End = Callable[[str, int], None]
-
-
-def end_process(message: str, status: int) -> None:
-  """Ends this process at once, wherever its main thread is held up."""
-  try:
-    sys.stdout.flush()
-    print(f'error: {message}', file=sys.stderr, flush=True)
-  finally:
-    os._exit(status)
 
 
 class Peer(threading.Thread, abc.ABC):

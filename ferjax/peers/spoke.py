@@ -4,6 +4,7 @@ import select
 import socket
 import time
 
+from ferjax import interrupts
 from ferjax.errors import RetryError
 from ferjax.peers import peer
 from ferjax.peers.line import Line, Message
@@ -20,7 +21,7 @@ class Spoke(peer.Peer):
     hello: Message,
     patience: float,
     silence: float,
-    end: peer.End = peer.end_process,
+    end: peer.End = interrupts.end,
   ) -> None:
     """Connects and introduces itself.
 
