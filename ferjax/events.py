@@ -37,7 +37,9 @@ class Events:
     self._make_summary = summary.scalar
     self._make_event = event_pb2.Event
     record_writer.directory_check(folder)
-    self._file = event_file_writer.EventsWriter(f'{folder}/events')
+    # Else one that begins in the same second would have the same name.
+    suffix = f'.{time.monotonic_ns()}'
+    self._file = event_file_writer.EventsWriter(f'{folder}/events', suffix)
     self._flushed = time.monotonic()
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     for more in ({'file_version': 'brain.Event:2'}, {'session_log': start}):

@@ -28,9 +28,8 @@ def main(argv: Sequence[str]) -> int:
   with joining.processes(
     config_lib.facts(_CONFIG.value) | {'workdir': str(workdir)}
   ):
-    from ferjax import (
-      train,
-    )  # JAX takes seconds to import; --help need not wait
+    # JAX takes seconds to import; --help need not wait.
+    from ferjax import train
 
     if train.train_and_evaluate(_CONFIG.value, workdir) is None:
       return interrupts.status()

@@ -38,6 +38,9 @@ class Recovery(NamedTuple):
     return Recovery(self.times + 1, rate, self.skip + skip)
 
 
+NONE = Recovery()
+
+
 def validate(config: config_dict.ConfigDict) -> None:
   """Raises UserError for settings of the outermost section that cannot be."""
   if config.on_nan not in MODES:
@@ -67,7 +70,7 @@ def read(workdir: Path) -> Recovery:
   """
   path = workdir / NAME
   if not path.exists():
-    return Recovery()
+    return NONE
   try:
     records = documents.parse(workdir_lib.read_text(path))
     return Recovery(**{f: records[-1][f] for f in Recovery._fields})

@@ -33,8 +33,6 @@ from ferjax.errors import UserError
 from ferjax.recovery import Recovery
 from ferjax.train_state import TrainState
 
-NONE = Recovery()
-
 
 class Run(NamedTuple):
   """Everything a training is made of, built but not yet compiled."""
@@ -84,7 +82,7 @@ def build(
   config: config_dict.ConfigDict,
   resumes: bool = False,
   dataset: Dataset | None = None,
-  recovery: Recovery = NONE,
+  recovery: Recovery = recovery_lib.NONE,
 ) -> Run:
   """Checks every setting, loads the data and builds what `config` asks for.
 

@@ -53,8 +53,9 @@ def train(members: Sequence[Member]) -> bool:
     Progress(durations.num_steps, start, enabled=tells) as progress,
     StopSignals() as signals,
   ):
-    for line in (x for m in members for x in m.checkpoints.complaints):
-      progress.line(f'warning: {line}')
+    for member in members:
+      while member.checkpoints.complaints:
+        progress.line(f'warning: {member.checkpoints.complaints.pop(0)}')
     if start:
       progress.line(f'resumed at step {start} of {durations.num_steps}')
     if len(members) > 1:
