@@ -100,3 +100,10 @@ class Company:
     for each in self.processes.values():
       each.kill()
       each.wait()
+
+
+def finish(some):
+  """Waits for all to finish; returns what each said."""
+  statuses = some.statuses()
+  assert set(statuses.values()) == {0}, some.output(0)
+  return [some.output(i) for i in statuses]

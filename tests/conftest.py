@@ -23,6 +23,7 @@ os.environ['HYPOTHESIS_STORAGE_DIRECTORY'] = os.path.join(
 
 from absl import flags
 import buckets
+import company
 import hypothesis
 import jax
 from matplotlib import figure as figures
@@ -112,6 +113,26 @@ def store(monkeypatch, tmp_path):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   with buckets.in_memory(monkeypatch) as store:
     yield store
+
+
+@pytest.fixture
+def train(data_dir, tmp_path):
+  """Makes companies that train, and leaves none of their processes behind."""
+  made = []
+
+  def train(workdir, count, *more, steps=8, devices=1):
+    given = [
+      '--config=configs/simple_cnn.py',
+      *company.flags(workdir, data_dir, steps),
+      *more,
+    ]
+    folder = tmp_path / f'outputs-{len(made)}'
+    made.append(company.Company(folder, count, *given, devices=devices))
+    return made[-1]
+
+  yield train
+  for each in made:
+    each.kill()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import pathlib
 import shutil
-import signal
 import time
 
 import company
@@ -10,31 +9,6 @@ import numpy as np
 import pytest
 
 from ferjax import logs
-
-CONFIG = '--config=configs/simple_cnn.py'
-
-
-@pytest.fixture
-def make(data_dir, tmp_path):
-  """Makes companies, and leaves none of their processes behind."""
-  made = []
-
-  def make(workdir, count, *more, steps=8, devices=1, binary=None):
-    given = [CONFIG, *company.flags(workdir, data_dir, steps), *more]
-    folder = tmp_path / f'outputs-{len(made)}'
-    made.append(company.Company(folder, count, *given, devices=devices))
-    return made[-1]
-
-  yield make
-  for each in made:
-    each.kill()
-
-
-def finish(some):
-  """Waits for all to finish; returns what they said."""
-  statuses = some.statuses()
-  assert set(statuses.values()) == {0}, some.output(0)
-  return [some.output(i) for i in statuses]
 
 
 def read_predictions(workdir, split='validation'):
@@ -46,15 +20,20 @@ def read_predictions(workdir, split='validation'):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  ('count', 'sharding'), [(2, 'pmap'), (2, 'shard_map'), (4, 'pmap')]
+  ('count', 'sharding'),
+  [
+    (2, 'pmap'),
+    (2, 'shard_map'),
+    pytest.param(4, 'pmap', marks=pytest.mark.stress),
+  ],
 )
 def test_several_processes_train_the_losses_of_one(
-  make, tmp_path, count, sharding
+  train, tmp_path, count, sharding
 ):
   one, several = tmp_path / 'one', tmp_path / 'several'
   flag = f'--config.sharding={sharding}'
-  finish(make(one, 1, flag, devices=count).start_all())
-  first, *others = finish(make(several, count, flag).start_all())
+  company.finish(train(one, 1, flag, devices=count).start_all())
+  first, *others = company.finish(train(several, count, flag).start_all())
   assert f'in {count} processes' in first
   assert 'step 8/8' in first
   assert not any('accuracy' in other for other in others)  # only 0 tells
@@ -73,15 +52,16 @@ def test_several_processes_train_the_losses_of_one(
     assert (several / name).is_file()
 
 
+@pytest.mark.stress
 @pytest.mark.slow
-def test_any_number_goes_on_where_another_stopped(make, tmp_path):
-  finish(make(tmp_path / 'run', 2, devices=2).start_all())
+def test_any_number_goes_on_where_another_stopped(train, tmp_path):
+  company.finish(train(tmp_path / 'run', 2, devices=2).start_all())
   expected = logs.read_metrics(tmp_path / 'run')[-1]
   for count, devices, start in ((4, 1, 4), (1, 4, 4), (2, 2, 8)):
     if start < 8:
       shutil.rmtree(tmp_path / 'run' / 'checkpoints' / '8')
-    outputs = finish(
-      make(
+    outputs = company.finish(
+      train(
         tmp_path / 'run',
         count,
         '--config.data.placement=device',
@@ -93,10 +73,11 @@ def test_any_number_goes_on_where_another_stopped(make, tmp_path):
     assert last['train/loss'] == pytest.approx(expected['train/loss'], 1e-3)
 
 
+@pytest.mark.stress
 @pytest.mark.slow
-def test_evaluation_by_two_processes_is_that_of_one(make, data_dir, tmp_path):
+def test_evaluation_by_two_processes_is_that_of_one(train, data_dir, tmp_path):
   workdir = tmp_path / 'run'
-  finish(make(workdir, 1).start_all())
+  company.finish(train(workdir, 1).start_all())
   tests = []
   for count in (1, 2):
     some = company.Company(
@@ -109,7 +90,7 @@ def test_evaluation_by_two_processes_is_that_of_one(make, data_dir, tmp_path):
       binary='evaluate',
     ).start_all()
     try:
-      outputs = finish(some)
+      outputs = company.finish(some)
     finally:
       some.kill()
     assert not any('accuracy' in other for other in outputs[1:])
@@ -119,106 +100,10 @@ def test_evaluation_by_two_processes_is_that_of_one(make, data_dir, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('lost', [0, 2])
-def test_all_stop_where_one_is_killed_and_a_restart_goes_on(
-  make, tmp_path, lost
-):
-  some = make(tmp_path / 'run', 3, '--config.batch_size=12', steps=100_000)
-  some.start_all('--config.checkpoint_every_steps=2')
-  some.wait_for('step      6/')
-  some.processes[lost].kill()
-  began = time.monotonic()
-  statuses = some.statuses(60)
-  assert time.monotonic() - began < 10
-  assert statuses.pop(lost) == -signal.SIGKILL
-  assert set(statuses.values()) == {4}
-  for i in statuses:
-    assert f'error: process {lost} (' in some.output(i)
-    assert 'is gone; the others stop' in some.output(i)
-    assert 'Traceback' not in some.output(i)
-  again = make(tmp_path / 'run', 3, '--config.batch_size=12', steps=100_000)
-  again.start_all('--config.checkpoint_every_steps=2')
-  again.wait_for('resumed at step ')
-
-
-@pytest.mark.slow
-def test_one_that_stands_still_is_named_then_missed(make, tmp_path):
-  some = make(tmp_path / 'run', 2, '--silence_timeout=12', steps=100_000)
-  some.start_all()
-  some.wait_for('step      4/')
-  some.processes[1].send_signal(signal.SIGSTOP)
-  began = time.monotonic()
-  some.processes[0].wait(120)
-  assert 8 < time.monotonic() - began < 60
-  assert some.processes[0].returncode == 4
-  output = some.output(0)
-  assert 'error: process 1 (' in output
-  assert 'has been silent for 12 s; the others stop' in output
-  assert 'Traceback' not in output
-
-
-@pytest.mark.slow
-def test_another_config_or_other_data_is_named(make, tmp_path):
-  some = make(tmp_path / 'run', 2)
-  some.start(0)
-  some.start(1, '--config.batch_size=32', '--config.seed=1')
-  assert set(some.statuses().values()) == {2}
-  for i in range(2):
-    assert 'error: process 1 (' in some.output(i)
-    assert 'batch_size 32, not 16; seed 1, not 0' in some.output(i)
-  assert not (tmp_path / 'run').exists()
-
-
-@pytest.mark.slow
-def test_one_that_starts_late_is_waited_for_and_named(make, tmp_path):
-  some = make(tmp_path / 'run', 2)
-  some.start(0)
-  some.wait_for('warning: waiting for process 1 of 2 since ')
-  some.start(1)
-  finish(some)
-  never = make(tmp_path / 'never', 2, '--start_timeout=2')
-  never.start(0)
-  assert never.statuses() == {0: 4}
-  assert 'process 1 of 2 did not start within 2 s' in never.output(0)
-
-
-SLOW_READER = """
-import runpy, time
-from ferjax.data import pipeline
-read = pipeline.CallSource.__getitem__
-def slow(self, record):
-  time.sleep(0.2)
-  return read(self, record)
-pipeline.CallSource.__getitem__ = slow
-runpy.run_module('ferjax.main', run_name='__main__', alter_sys=True)
-"""
-
-
-@pytest.mark.slow
-def test_a_straggler_is_named(make, tmp_path):
-  some = make(tmp_path / 'run', 2, '--config.model.name=logistic', steps=24)
-  some.start(0)
-  some.start(1, program=['-c', SLOW_READER])
-  outputs = finish(some)
-  assert 'warning: process 1 (' in outputs[0]
-  assert 'holds the others up: it waits ' in outputs[0]
-  assert 'warning: process 0 (' not in outputs[0]
-
-
-@pytest.mark.slow
-def test_a_signal_to_one_stops_all_and_saves(make, tmp_path):
-  some = make(tmp_path / 'run', 2, steps=100_000).start_all()
-  some.wait_for('step      4/')
-  some.processes[1].send_signal(signal.SIGTERM)
-  assert set(some.statuses().values()) == {128 + signal.SIGTERM}
-  assert 'stopped by a signal to another process, step ' in some.output(0)
-
-
-@pytest.mark.slow
-def test_where_one_process_cannot_go_on_none_does(make, tmp_path):
+def test_where_one_process_cannot_go_on_none_does(train, tmp_path):
   (tmp_path / 'file').touch()
   began = time.monotonic()
-  some = make(pathlib.Path(tmp_path, 'file', 'run'), 2).start_all()
+  some = train(pathlib.Path(tmp_path, 'file', 'run'), 2).start_all()
   assert set(some.statuses().values()) == {2}
   assert time.monotonic() - began < 120
   assert 'cannot write to the workdir' in some.output(0)

@@ -46,7 +46,14 @@ def test_kill_at_any_moment_changes_nothing(data_dir, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['SIGTERM', 'SIGINT', 'SIGUSR1'])
+@pytest.mark.parametrize(
+  'name',
+  [
+    'SIGTERM',
+    pytest.param('SIGINT', marks=pytest.mark.stress),
+    pytest.param('SIGUSR1', marks=pytest.mark.stress),
+  ],
+)
 def test_a_signal_saves_and_four_devices_go_on(data_dir, tmp_path, name):
   flags = tmp_path, data_dir, 10_000, '--config.checkpoint_every_steps=0'
   process = resumable.start(*flags)
