@@ -276,8 +276,9 @@ class Checkpoints:
     steps = self.steps()
     if not steps:
       raise UserError(f'{self._folder} holds no checkpoint yet')
-    named = {'latest': steps[-1], 'best': self.best_step()}
-    step = int(which) if which.isdecimal() else named.get(which)
+    named = {str(step): step for step in steps}
+    named |= {'latest': steps[-1], 'best': self.best_step()}
+    step = named.get(which)
     if step in steps:
       return step
     if which == 'best':
@@ -286,5 +287,6 @@ class Checkpoints:
         f'--checkpoint=latest or one of {steps}'
       )
     raise UserError(
-      f'{self._folder}: no checkpoint {which!r}; have best, latest, {steps}'
+      f'{self._folder}: no checkpoint {which[:80]!r}; have best, latest, '
+      f'{steps}'
     )

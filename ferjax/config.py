@@ -136,6 +136,8 @@ def _update(section: config_dict.ConfigDict, values: Mapping[str, Any]) -> None:
       continue
     if value is None and section[key] is not None:
       raise TypeError(f'{key!r} is null')  # ml_collections would take it
+    if isinstance(value, bool) and type(section[key]) is int:
+      raise TypeError(f'{key!r} is no number')  # nor this
     if isinstance(value, list):
       if not all(isinstance(part, str | int | float) for part in value):
         raise TypeError(f'{key!r} is a list of more than texts and numbers')

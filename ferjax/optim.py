@@ -63,7 +63,10 @@ _RULES = {
   'schedule': {
     'name': (SCHEDULES.__contains__, f'one of {", ".join(SCHEDULES)}'),
     'decay_at': (
-      lambda parts: all(a < b for a, b in itertools.pairwise((0, *parts, 1))),
+      lambda parts: (
+        all(isinstance(part, int | float) for part in parts)
+        and all(a < b for a, b in itertools.pairwise((0, *parts, 1)))
+      ),
       'rising parts of the training, above 0 and below 1',
     ),
     'decay_factor': (lambda factor: 0 < factor <= 1, 'above 0, at most 1'),

@@ -38,7 +38,7 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 flags.FLAGS.mark_as_parsed()  # grain reads its own flags
 
 # How many cases a test of tests/fuzz tries; always the same ones.
-for name, count in (('short', 100), ('stress', 10_000)):
+for name, count in (('short', 60), ('stress', 10_000)):
   hypothesis.settings.register_profile(
     name,
     max_examples=count,

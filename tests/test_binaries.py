@@ -203,3 +203,13 @@ def test_benchmark(data_dir, tmp_path):
   assert 0 < figures['kept'] < 3
   assert figures['compile_seconds'] > 0
   assert figures['peak_memory_bytes'] > 1e8
+
+
+@pytest.mark.parametrize('name', ['main', 'summary', 'crossval'])
+def test_a_config_file_that_gives_no_config_is_one_line(tmp_path, name):
+  path = tmp_path / 'own.py'
+  path.write_text('def get_config():\n  return 5\n')
+  status, output, errors = call(f'ferjax.{name}', f'--config={path}')
+  assert (status, output) == (2, '')
+  assert errors.startswith(f'error: --config={path}: what get_config() returns')
+  assert len(errors.splitlines()) == 1

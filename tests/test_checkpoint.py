@@ -184,3 +184,15 @@ def test_saving_does_not_see_later_changes(tmp_path):
     checkpoints.wait()
     restored = checkpoints.restore_latest(make_state())
   jax.tree.map(np.testing.assert_array_equal, restored.state, before)
+
+
+@pytest.mark.parametrize('name', ['010', '10abc', '٣'])
+def test_folders_of_others_are_left_alone(tmp_path, name):
+  """That 010 is broken is no reason to set 10 aside."""
+  save(tmp_path, {10: 0.5})
+  metrics = tmp_path / 'checkpoints' / name / 'metrics' / 'metrics'
+  metrics.parent.mkdir(parents=True)
+  metrics.write_text('broken')
+  with Checkpoints(tmp_path) as checkpoints:
+    assert 10 in checkpoints.steps()
+    assert not checkpoints.complaints

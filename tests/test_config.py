@@ -1,5 +1,6 @@
 """Settings: defaults, arguments, and what makes a run another."""
 
+from ml_collections import config_dict
 import pytest
 
 from ferjax import config as config_lib
@@ -79,3 +80,34 @@ def test_numbers_out_of_range_are_named(field, value):
     UserError, match=rf'config\.{field} is {value}; the least'
   ):
     config_lib.validate(config)
+
+
+@pytest.mark.parametrize(
+  ('text', 'words'),
+  [
+    ('{"seed": null}', "'seed' is null"),
+    ('{"model": null}', "'model' is null"),
+    ('{"seed": {}}', "'seed' is no section"),
+    ('{"seed": true}', "'seed' is no number"),
+    ('{"data": {"drop_classes": [["x"]]}}', 'more than texts and numbers'),
+    ('{"num_epochs": 1%s}' % ('0' * 400), 'too large'),
+    ('[' * 100_000, 'recursion'),
+  ],
+)
+def test_json_of_another_shape_is_refused(text, words):
+  with pytest.raises((ValueError, TypeError), match=words):
+    config_lib.from_json(text)
+
+
+@pytest.mark.parametrize(
+  ('config', 'words'),
+  [
+    (5, 'no field; it is a int'),
+    (None, 'no field; it is a NoneType'),
+    (config_dict.ConfigDict({'seed': 1}), 'no accumulation_steps'),
+  ],
+)
+def test_a_config_file_gives_a_whole_config(config, words):
+  with pytest.raises(UserError, match=f'--config=own.py: .*{words}'):
+    config_lib.check_whole(config, 'own.py')
+  config_lib.check_whole(config_lib.default_config(), 'own.py')

@@ -233,3 +233,23 @@ def test_confusion_cuts_names_and_never_counts():
   assert all(line.count('12345') == 8 for line in lines[2:])
   assert all(line.startswith('[b] a') for line in lines[2:])
   assert '\x1b' not in out.getvalue()
+
+
+@pytest.mark.parametrize('end', ['\x0c', '\x1c', '\x85', '\u2028'])
+def test_no_record_is_lost_behind_an_odd_character(tmp_path, end):
+  """Of all that Python ends a line at, only a line feed ends a record."""
+  path = tmp_path / 'metrics.jsonl'
+  text = f'{{"step": 1}}\n{{"step": 2}}{end}\n{{"step": 3}}\n'
+  path.write_text(text, encoding='utf-8')
+  with pytest.raises(UserError, match=r'metrics\.jsonl:2: not a record'):
+    logs.read_metrics(tmp_path)
+  with pytest.raises(UserError, match='not a record'):
+    logs.MetricLogger(tmp_path, start_step=2)
+  assert path.read_text(encoding='utf-8') == text
+
+
+@pytest.mark.parametrize('line', ['[' * 100_000, '{"step": "1"}', '[1]'])
+def test_what_is_no_record_is_named(tmp_path, line):
+  (tmp_path / 'metrics.jsonl').write_text(f'{line}\n')
+  with pytest.raises(UserError, match=r'metrics\.jsonl:1: not a record'):
+    logs.read_metrics(tmp_path)

@@ -153,7 +153,7 @@ def set_examples(workdir, count):
     (lambda run: damage(run, 'dataset.json', '{'), 'does not describe'),
     (lambda run: damage(run, 'metrics.jsonl', 'x\n'), 'not a record'),
     (lambda run: set_config(run, 'batch_size', 0), 'ZeroDivisionError'),
-    (lambda run: set_config(run, 'batch_size', None), 'is not a config'),
+    (lambda run: set_config(run, 'batch_size', None), 'is null'),
     (lambda run: set_examples(run, 0), 'is damaged'),
     (lambda run: set_examples(run, 'many'), 'is damaged'),
     (

@@ -3,6 +3,7 @@
 import contextlib
 import io
 
+from etils import epath
 import numpy as np
 import PIL.Image
 import pytest
@@ -249,3 +250,57 @@ def test_our_own_data_come_before_newer_ones_of_others(tmp_path):
     info = theirs / 'dataset_info.json'
     info.write_text(damaged) if damaged else info.unlink()
     assert str(reader.find(str(tmp_path), 'pets')) == str(ours)
+
+
+def test_no_module_that_the_features_name_is_imported(tmp_path, monkeypatch):
+  """Tensorflow-datasets would, which runs it."""
+  (tmp_path / 'never_imported.py').write_text('raise SystemExit(3)')
+  monkeypatch.syspath_prepend(tmp_path)
+  path = epath.Path(
+    write_foreign(
+      tmp_path,
+      tfds.features.Tensor(shape=(9, 8, 1), dtype=np.uint8),
+      {'train': (GREY, LABELS)},
+    )
+  )
+  file = path / 'features.json'
+  text = file.read_text()
+  for key in ('pythonClassName', 'type'):
+    file.write_text(
+      text.replace(
+        '"features": {',
+        f'"features": {{"x": {{"{key}": "never_imported.X"}},',
+        1,
+      )
+    )
+    with pytest.raises(UserError, match=r'never_imported\.X.*run its code'):
+      reader.Prepared(epath.Path(path))
+
+
+@pytest.mark.parametrize('content', [None, b'\xff'])
+def test_our_own_class_names_are_never_numbers(tmp_path, content):
+  split = Split(GREY, LABELS.astype(np.int32), np.arange(20))
+  dataset = Dataset('own', ('cat', 'dog', 'emu'), {'train': split}, 'drawn')
+  path = records.write(
+    Raw(dataset, {}, {}, ()), str(tmp_path), False, lambda part: None
+  )
+  file = path / 'label.labels.txt'
+  file.write_bytes(content) if content else file.unlink()
+  with pytest.raises(UserError, match='damaged'):
+    reader.Prepared(epath.Path(path))
+
+
+def test_no_more_examples_than_there_are_and_no_other_labels(tmp_path):
+  split = Split(GREY, LABELS.astype(np.int32), np.arange(20))
+  dataset = Dataset('own', ('0', '1', '2'), {'train': split}, 'drawn')
+  path = records.write(
+    Raw(dataset, {}, {}, ()), str(tmp_path), False, lambda part: None
+  )
+  assert len(reader.Prepared(epath.Path(path)).read('train')[0]) == 20
+  (path / 'label.labels.txt').write_text('0\n1\n')
+  file = path / 'features.json'
+  file.write_text(
+    file.read_text().replace('"numClasses": "3"', '"numClasses": "2"')
+  )
+  with pytest.raises(UserError, match='a label that is none of its classes'):
+    reader.Prepared(epath.Path(path)).read('train')

@@ -145,3 +145,28 @@ def test_a_network_of_other_data_is_refused(tmp_path, predictor):
   predictor.dataset['splits']['validation']['content_hash'] = 'other'
   with pytest.raises(UserError, match='another validation split'):
     suspects.from_workdir(tmp_path, 'faces', 'data')
+
+
+@pytest.mark.parametrize(
+  ('figures', 'more', 'words'),
+  [
+    ('[' * 100_000, '', 'metrics.json is damaged'),
+    ('{"dataset": "faces", "split": []}', '', 'metrics.json is damaged'),
+    ('{"dataset": "a\\nb"}', '', r'is of a\\nb, not of faces'),
+    (None, 'x' * 200_000, 'is damaged .field larger'),
+    (None, '100,angry,-,nan,0.5\n', 'example 100 has what is no probability'),
+    (None, '100,angry,-,1e9,0.5\n', 'example 100 has what is no probability'),
+  ],
+)
+def test_broken_files_are_named_in_one_line(
+  tmp_path, dataset, figures, more, words
+):
+  examples = dataset.splits['validation']
+  values = probabilities(examples.labels, [])
+  path = write(tmp_path / 'eval', examples, values)
+  if figures:
+    (path.parent / 'metrics.json').write_text(figures)
+  path.write_text(path.read_text() + more)
+  with pytest.raises(UserError, match=words) as error:
+    suspects.from_files([path], dataset)
+  assert str(error.value).isprintable()

@@ -18,7 +18,7 @@ from ferjax.data import (
   source,
 )
 from ferjax.data.dataset import Dataset
-from ferjax.errors import UserError
+from ferjax.errors import UserError, printable
 
 # Besides these, every data set that was prepared, by whatever name.
 DATASETS = ('synthetic', 'fer2013', 'ferplus', 'ckplus', 'mnist', 'folders')
@@ -112,8 +112,9 @@ def _open(
 def _unknown(config: config_dict.ConfigDict) -> UserError:
   return UserError(
     f'config.data.name is {config.name!r}; the data sets are'
-    f' {", ".join(DATASETS)}, and any that was prepared in {config.dir}'
-    f' (nothing in {config.dir}/{config.name})'
+    f' {", ".join(DATASETS)}, and any that was prepared in'
+    f' {printable(config.dir)}'
+    f' (nothing in {printable(f"{config.dir}/{config.name}")})'
   )
 
 

@@ -5,7 +5,7 @@ ArrayRecord files. Of a data set that ferjax did not write, the `image` and the
 `label` are read. Images that are too many for memory: see `unpacked`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 import functools
 import io
@@ -18,7 +18,7 @@ import PIL.Image
 import tensorflow_datasets as tfds
 
 from ferjax import storage
-from ferjax.data import cached, records, unpacked
+from ferjax.data import cached, declared, records, unpacked
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
 
@@ -53,23 +53,27 @@ class Prepared:
     with _readable(path):
       for file in filter(epath.Path.is_file, local.iterdir()):
         file.open('rb').close()  # tfds would not say that it may not
+      declared.check(local)
       self._builder = tfds.builder_from_directory(local)
       info = self._builder.info
       features = dict(info.features.items())
       formats = {form.value for form in info.available_file_formats()}
       self.split_names = tuple(info.splits)
       self.is_own = info.as_proto.module_name == records.__name__
-      metadata = info.metadata if self.is_own else _metadata(info, path)
-      self.source = metadata['source']
-      self.notes = tuple(metadata['notes'])
-      self.missing = dict(metadata['missing'])
+      metadata = declared.metadata(
+        info.metadata if self.is_own else _metadata(info, path)
+      )
+      self.source, self.notes = metadata['source'], metadata['notes']
+      self.missing = metadata['missing']
     if _FORMAT not in formats:
       raise UserError(
         f'{path}: its files are {", ".join(sorted(formats))}; prepare it with'
         f' tfds.builder(..., file_format={_FORMAT!r})'
       )
-    self.image_shape = _image_shape(path, features)
-    self.class_names = tuple(features['label'].names)
+    self.image_shape = declared.image_shape(path, features)
+    with _readable(path):
+      label = features['label']
+      self.class_names = declared.class_names(path, label, self.is_own)
     own = features.keys() - records.EXAMPLE if self.is_own else ()
     self.columns = tuple(sorted(own))
 
@@ -95,6 +99,8 @@ class Prepared:
       decode = functools.partial(self._decode, split_name, count)
       shape = (count, *self.image_shape)
       arrays = unpacked.load(self._local, split_name, shape, decode)
+      if arrays['label'].max(initial=-1) >= len(self.class_names):
+        raise ValueError('a label that is none of its classes')
     split = Split(arrays['image'], arrays['label'], arrays['index'])
     unlabelled = np.count_nonzero(split.labels < 0)  # how tfds stores them
     if unlabelled:
@@ -113,6 +119,7 @@ class Prepared:
     """Puts the images as stored; returns labels, index and columns by name."""
     labels, index = np.empty(count, np.int32), np.arange(count)
     values = {name: [] for name in self.columns}
+    row = -1
     for row, example in enumerate(self._examples(split_name)):
       put(row, self._pixels(example['image']))
       labels[row] = example['label']
@@ -120,6 +127,8 @@ class Prepared:
         index[row] = example['index']
       for name, column in values.items():
         column.append(example[name])
+    if row + 1 != count:
+      raise ValueError(f'{row + 1:,} examples of {split_name}, not {count:,}')
     columns = {name: _column(column) for name, column in values.items()}
     return columns | {'label': labels, 'index': index}
 
@@ -196,32 +205,6 @@ def _metadata(info: tfds.core.DatasetInfo, path: epath.Path) -> dict[str, Any]:
   """Returns what ferjax would have written beside its examples."""
   source = f'{info.full_name} of tensorflow-datasets from {path}'
   return {'source': source, 'notes': (), 'missing': {}}
-
-
-def _image_shape(
-  path: epath.Path, features: Mapping[str, Any]
-) -> tuple[int, int, int]:
-  """Returns what the features say of the images, or refuses them."""
-  image, label = (features.get(name) for name in ('image', 'label'))
-  kinds = tfds.features.Image, tfds.features.Tensor
-  if not isinstance(image, kinds) or not isinstance(
-    label, tfds.features.ClassLabel
-  ):
-    raise UserError(
-      f'{path}: its examples have no `image` (Image or Tensor) with a `label`'
-      f' (ClassLabel); they have {", ".join(sorted(features))}'
-    )
-  if image.np_dtype != np.uint8 or image.shape[2:] not in ((1,), (3,)):
-    raise UserError(
-      f'{path}: its images are {np.dtype(image.np_dtype).name} {image.shape};'
-      ' uint8 (height, width, 1 or 3) is needed'
-    )
-  if None in image.shape:
-    raise UserError(
-      f'{path}: its images have no fixed size; prepare it with all of one size,'
-      f' tfds.features.Image(shape=(48, 48, {image.shape[2]})) for example'
-    )
-  return image.shape
 
 
 def _decode_image(encoded: bytes, channels: int) -> np.ndarray:

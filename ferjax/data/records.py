@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from ferjax import storage
 from ferjax.data import atomic
 from ferjax.data.raw import Progress, Raw
-from ferjax.errors import UserError
+from ferjax.errors import UserError, printable
 from ferjax.storage import Path
 
 VERSION = '1.0.0'  # of the files' layout
@@ -137,4 +137,5 @@ def write(raw: Raw, data_dir: str, overwrite: bool, progress: Progress) -> Path:
 
 def first_line(error: Exception) -> str:
   """Returns the first line of what an error says, or its kind."""
-  return (str(error).splitlines() or [type(error).__name__])[0]
+  lines = str(error).splitlines() or [type(error).__name__]
+  return printable(lines[0], 500)

@@ -4,7 +4,7 @@ import json
 import math
 
 import guard
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from miniature import NAMES, add_evaluation, make_run
 from mutations import Content, broken_json, broken_rows
@@ -80,6 +80,7 @@ def compared(workdirs):
 
 
 @given(st.data())
+@settings(max_examples=settings().max_examples // 4)  # each traces two networks
 def test_runs_are_compared(home, runs, data):
   broken = data.draw(st.lists(st.sampled_from(FILES), max_size=2, unique=True))
   for name, content in runs.items():
