@@ -57,6 +57,7 @@ class Checkpoints:
       UserError: when `read_only` and a checkpoint is so damaged that Orbax
         cannot open the folder.
     """
+    damage.ignore_late_answers()
     self._folder = workdir / 'checkpoints'
     self._keep = keep
     self._config = dict(config or {})

@@ -156,6 +156,22 @@ def set_aside(checkpoint: Path) -> Path:
   return target
 
 
+def ignore_late_answers() -> None:
+  """Lets nobody hear what TensorStore answers once Orbax has given up.
+
+  After a save that fails, each file that was still to come would print a
+  traceback, from a thread: its event loop is closed.
+  """
+  before = sys.unraisablehook
+
+  def hear(unraisable: Any) -> None:
+    if str(unraisable.exc_value) != 'Event loop is closed':
+      before(unraisable)
+
+  if getattr(before, '__qualname__', '') != hear.__qualname__:
+    sys.unraisablehook = hear
+
+
 def attempt(restore: Callable[[], Any]) -> tuple[Any, str]:
   """Returns what `restore` does and '', or None and why there is nothing.
 

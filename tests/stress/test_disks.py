@@ -77,7 +77,10 @@ def test_a_full_disk_while_saving(disk, data_dir, room):
   process = resumable.start(workdir, data_dir, 10_000)
   wait_for_checkpoint(workdir, process)
   left = shutil.disk_usage(disk).free - room * MEGABYTE
-  with (disk / 'filler').open('wb') as file, contextlib.suppress(OSError):
+  with (
+    (disk / 'filler').open('wb', buffering=0) as file,
+    contextlib.suppress(OSError),
+  ):
     for _ in range(0, left, MEGABYTE):
       file.write(bytes(MEGABYTE))
   line = only_line(resumable.finish(process, 4))
@@ -143,7 +146,10 @@ def test_a_workdir_that_cannot_be_written_from_the_start(disk, data_dir):
 def test_evaluation_on_a_full_disk(disk, data_dir):
   workdir = disk / 'run'
   resumable.finish(resumable.start(workdir, data_dir, 8))
-  with (disk / 'filler').open('wb') as file, contextlib.suppress(OSError):
+  with (
+    (disk / 'filler').open('wb', buffering=0) as file,
+    contextlib.suppress(OSError),
+  ):
     while True:
       file.write(bytes(4096))
   command = resumable.command(workdir, data_dir, 8)[:3]
