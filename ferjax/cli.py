@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import io
+import os
 import pathlib
 import sys
 
@@ -9,7 +10,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ferjax import config, heap, storage
-from ferjax.errors import EXPECTED, UserError, printable
+from ferjax.errors import EXPECTED, RetryError, UserError, printable
 
 
 def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
@@ -68,6 +69,11 @@ def _call(
     if len(argv) > 1 and not takes:
       raise UserError(f'what does {argv[1]!r} mean? flags begin with --')
     return main(argv)
+  except RetryError as error:
+    status = _complain(error, error.status)
+    sys.stdout.flush()
+    # At once: threads of a save that failed would be waited for, for minutes.
+    os._exit(status)
   except EXPECTED as error:
     return _complain(error, error.status)
   except Exception as error:

@@ -61,7 +61,7 @@ def test_kills_change_nothing(data_dir, tmp_path, record_property):
   output = resumable.finish(resumable.start(killed, data_dir, NUM_STEPS))
   assert 'damaged' not in output
   assert not (killed / 'checkpoints-unreadable').exists()
-  assert starts[-1] > 0  # it did get somewhere between the kills
+  assert 'resumed at step ' in output  # it did get somewhere in between
   resumable.assert_equal(whole, killed, NUM_STEPS)
 
   def history(workdir):
