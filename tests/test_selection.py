@@ -318,3 +318,13 @@ def test_a_foreign_data_set_may_have_one_class():
     selection.select(config, dataset, foreign=True)
   config = make_config(drop=('fear',))
   assert selection.select(config, dataset, foreign=True) is dataset
+
+
+@pytest.mark.parametrize(
+  'field', ['drop_classes', 'merge_classes', 'class_order']
+)
+def test_names_can_be_printed(field):
+  config = default_config().data
+  config[field] = ('a\x1b[31m',)
+  with pytest.raises(UserError, match=f'{field} has .*cannot be printed'):
+    selection.validate(config)

@@ -85,6 +85,11 @@ def _names(config: config_dict.ConfigDict, field: str) -> list[str]:
   names = [
     name.strip() for entry in config[field] for name in str(entry).split(',')
   ]
+  for name in names:  # they come to stand in messages and figures
+    if not name.isprintable():
+      raise UserError(
+        f'config.data.{field} has {name[:80]!r}, which cannot be printed'
+      )
   twice = sorted({name for name in names if names.count(name) > 1})
   if twice:
     raise UserError(

@@ -65,7 +65,7 @@ class _Unpickler(pickle.Unpickler):
   def find_class(self, module: str, name: str) -> Any:
     if (module, name) not in ALLOWED:
       raise UserError(
-        f'it holds {f"{module}.{name}"!r}, which only running code could '
+        f'it holds {f"{module}.{name}"[:200]!r}, which only running code could '
         'build; open it with torch and save its state_dict as .safetensors'
       )
     return ALLOWED[module, name]
