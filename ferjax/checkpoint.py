@@ -1,19 +1,16 @@
 """Checkpoints on disk: the latest ones and the best, by Orbax."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 import contextlib
 from typing import Any, NamedTuple
 
 from orbax.checkpoint import args as ocp_args
-from orbax.checkpoint import checkpoint_manager
-from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from ferjax import damage, mirror, parallel
-from ferjax.errors import RetryError, UserError
+from ferjax import damage, keeping, mirror, parallel
+from ferjax.errors import UserError
+from ferjax.keeping import BEST_METRIC
 from ferjax.storage import Path
 from ferjax.train_state import TrainState
-
-BEST_METRIC = 'val/accuracy'
 
 
 def has_checkpoint(workdir: Path) -> bool:
@@ -59,9 +56,7 @@ class Checkpoints:
     """
     damage.ignore_late_answers()
     self._folder = workdir / 'checkpoints'
-    self._keep = keep
     self._config = dict(config or {})
-    self._read_only = read_only
     self.complaints = []  # a line about each checkpoint that was set aside
     if read_only or parallel.is_main_process():
       for path in damage.broken_metrics(self._folder, (BEST_METRIC, 'step')):
@@ -69,25 +64,9 @@ class Checkpoints:
           raise UserError(f'{path} is damaged (its metrics); move it away')
         self._set_aside(int(path.name), 'its metrics')
     parallel.barrier('opening checkpoints')
-    self._manager = self._open()
-
-  def _open(self) -> checkpoint_manager.CheckpointManager:
-    def rank(metrics: Mapping[str, float]) -> tuple[float, float]:
-      return metrics[BEST_METRIC], -metrics['step']  # of equals, the first
-
-    keep = preservation_policy.AnyPreservationPolicy(
-      [
-        preservation_policy.LatestN(self._keep),
-        preservation_policy.BestN(
-          get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False
-        ),
-      ]
-    )
-    return mirror.open_manager(
+    self._manager = mirror.open_manager(
       self._folder,
-      options=checkpoint_manager.CheckpointManagerOptions(
-        preservation_policy=keep, best_fn=rank, read_only=self._read_only
-      ),
+      options=keeping.options(keep, read_only),
       item_names=('model', 'training', 'data', 'config'),
     )
 
@@ -155,21 +134,9 @@ class Checkpoints:
     with self._writing():
       self._manager.wait_until_finished()
 
-  @contextlib.contextmanager
-  def _writing(self) -> Iterator[None]:
-    """Turns whatever Orbax raises where it cannot write into one line."""
-    try:
-      yield
-    except Exception as error:
-      if parallel.is_main_process():
-        damage.clear(self._manager.directory)
-      whole = damage.whole(self._manager.directory)
-      raise RetryError(
-        f'no checkpoint can be written to {self._folder} '
-        f'({damage.reason(error)}); '
-        + (f'those of steps {whole} are whole' if whole else 'none is there')
-        + '. Free space or mend access; the same command resumes'
-      ) from error
+  def _writing(self) -> contextlib.AbstractContextManager[None]:
+    folder = self._manager.directory
+    return damage.writing(self._folder, folder, parallel.is_main_process())
 
   def restore_latest(self, template: TrainState) -> Restored | None:
     """Restores the newest checkpoint that can be read, None if there is none.

@@ -1,6 +1,6 @@
 """Checkpoints that cannot be read: found before Orbax stumbles, set aside."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import gc
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 import tensorstore
 
 from ferjax import documents, storage, transfer
-from ferjax.errors import StorageError
+from ferjax.errors import RetryError, StorageError
 from ferjax.storage import Path
 
 
@@ -87,19 +87,43 @@ def _compare(tree: Any, item: str, digest_saved: str | None) -> None:
     raise ValueError(f'the values of its {item} are not those that were saved')
 
 
-def whole(checkpoints: Path) -> list[int]:
+@contextlib.contextmanager
+def writing(told: Path, folder: Path, clears: bool) -> Iterator[None]:
+  """Turns whatever Orbax raises where it cannot write into one line.
+
+  Args:
+    told: the folder of all checkpoints, as a message names it.
+    folder: where they are written.
+    clears: whether to remove what is half written, so that it takes no space.
+
+  Raises:
+    RetryError: in place of any other error.
+  """
+  try:
+    yield
+  except Exception as error:
+    if clears:
+      _clear(folder)
+    whole = _whole(folder)
+    raise RetryError(
+      f'no checkpoint can be written to {told} ({reason(error)}); '
+      + (f'those of steps {whole} are whole' if whole else 'none is there')
+      + '. Free space or mend access; the same command resumes'
+    ) from error
+
+
+def _whole(checkpoints: Path) -> list[int]:
   """Returns the steps of the checkpoints that appeared under their names."""
   try:
     names = [path.name for path in checkpoints.iterdir()]
-  except OSError:
+  except (OSError, StorageError):
     return []
   return sorted(int(name) for name in names if name.isdecimal())
 
 
-def clear(checkpoints: Path) -> None:
-  """Removes what was being saved, so that it takes no space."""
-  for path in checkpoints.glob('*.orbax-checkpoint-tmp'):
-    with contextlib.suppress(OSError, StorageError):
+def _clear(checkpoints: Path) -> None:
+  with contextlib.suppress(OSError, StorageError):
+    for path in checkpoints.glob('*.orbax-checkpoint-tmp'):
       path.rmtree() if storage.is_remote(path) else shutil.rmtree(path)
 
 

@@ -10,8 +10,8 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 # From the ground up; a file imports from lines above its own, or, within a
 # package's line, from its siblings.
 LAYERS = (
-  'defaults documents errors gpus heap interrupts scratch statistics tables'
-  ' train_state',
+  'defaults documents errors gpus heap interrupts keeping scratch statistics'
+  ' tables train_state',
   'peers storage',
   'appended lock pages transfer',
   'config damage events plots views',
@@ -35,7 +35,7 @@ LEVEL = {name: i for i, line in enumerate(LAYERS) for name in line.split()}
 
 DOORS = {
   'flax.linen': {'models'},
-  'orbax': {'checkpoint', 'mirror'},
+  'orbax': {'checkpoint', 'keeping', 'mirror'},
   'grain': {'data'},
   'tensorflow_datasets': {'data'},
   'matplotlib': {'plots'},
