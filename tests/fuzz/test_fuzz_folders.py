@@ -175,8 +175,8 @@ def idx(values):
 DIGITS = RNG.integers(0, 256, (20, 28, 28), np.uint8)
 MNIST = {
   'train-images-idx3-ubyte': idx(DIGITS),
-  'train-labels-idx1-ubyte.gz': gzip.compress(idx(np.arange(20) % 2)),
-  't10k-images.idx3-ubyte.gz': gzip.compress(idx(DIGITS[:4])),
+  'train-labels-idx1-ubyte.gz': gzip.compress(idx(np.arange(20) % 2), mtime=0),
+  't10k-images.idx3-ubyte.gz': gzip.compress(idx(DIGITS[:4]), mtime=0),
   't10k-labels-idx1-ubyte': idx(np.arange(4)),
 }
 
