@@ -13,6 +13,8 @@ IS_LONG = os.environ.get('FERJAX_STRESS') == '1'
 NUM_KILLS = 50 if IS_LONG else 4
 NUM_STEPS = 600 if IS_LONG else 90
 
+SMALL = '--config.model.name=cnn_s1'  # is saved in no time
+
 pytestmark = [pytest.mark.stress, pytest.mark.slow]
 
 
@@ -42,13 +44,16 @@ def modified(workdir):
   return path.stat().st_mtime if path.exists() else 0.0
 
 
-def test_kills_change_nothing(data_dir, tmp_path, record_property):
+def test_kills_change_nothing(data_dir, tmp_path):
+  def start(workdir):
+    return resumable.start(workdir, data_dir, NUM_STEPS, SMALL)
+
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-  output = resumable.finish(resumable.start(whole, data_dir, NUM_STEPS))
+  output = resumable.finish(start(whole), seconds=900)
   rng = random.Random(0)
   moments, starts = [], []
   for _ in range(NUM_KILLS):
-    process = resumable.start(killed, data_dir, NUM_STEPS)
+    process = start(killed)
     moments.append(wait_for_a_moment(rng, killed, process))
     process.kill()
     output, _ = process.communicate()
@@ -58,7 +63,7 @@ def test_kills_change_nothing(data_dir, tmp_path, record_property):
     starts.append(
       int((output.partition('resumed at step ')[2] or '0').split()[0])
     )
-  output = resumable.finish(resumable.start(killed, data_dir, NUM_STEPS))
+  output = resumable.finish(start(killed), seconds=900)
   assert 'damaged' not in output
   assert not (killed / 'checkpoints-unreadable').exists()
   assert 'resumed at step ' in output  # it did get somewhere in between
