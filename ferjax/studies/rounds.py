@@ -124,7 +124,7 @@ def _is_whole(figures: dict[str, Any]) -> bool:
     and abs(np.trace(confusion) / total - figures['accuracy']) < 1e-6
     and 0 <= low <= figures['accuracy'] <= high <= 1
     and 0 <= figures['macro_f1'] <= 1
-    and 0 <= figures['loss'] < math.inf
+    and 0 <= float(figures['loss']) < math.inf
   )
 
 
