@@ -21,27 +21,30 @@ pytestmark = [pytest.mark.stress, pytest.mark.slow]
 def wait_for_a_moment(rng, workdir, process):
   """Waits for one of the moments at which a machine may fail; returns which."""
   kind = rng.choice(['start', 'step', 'save', 'save'])
-  deadline = time.monotonic() + 120
-  if kind == 'start':
-    deadline = time.monotonic() + rng.uniform(0, 8)
+  goal = newest(workdir) + 2 * rng.randint(1, 8)
+  seconds = rng.uniform(0, 8) if kind == 'start' else 120
+  deadline = time.monotonic() + seconds
 
   def has_come():
-    if kind == 'save':  # while a checkpoint is written, or just renamed
-      return any(workdir.glob('checkpoints/*.orbax-checkpoint-tmp'))
-    return kind == 'step' and modified(workdir) > began
+    if kind == 'start' or newest(workdir) < goal:
+      return False
+    # While a checkpoint is written, or just renamed.
+    return kind == 'step' or any(
+      workdir.glob('checkpoints/*.orbax-checkpoint-tmp')
+    )
 
-  began = time.time()
   while not has_come() and time.monotonic() < deadline:
     if process.poll() is not None:
       return 'end'
     time.sleep(0.002)
-  time.sleep(rng.uniform(0, 0.5 if kind == 'step' else 0.06))
+  time.sleep(rng.uniform(0, 0.3 if kind == 'step' else 0.04))
   return kind
 
 
-def modified(workdir):
-  path = workdir / 'metrics.jsonl'
-  return path.stat().st_mtime if path.exists() else 0.0
+def newest(workdir):
+  """Returns the step of the newest whole checkpoint, 0 without one."""
+  names = [path.name for path in workdir.glob('checkpoints/*')]
+  return max([int(name) for name in names if name.isdecimal()], default=0)
 
 
 def test_kills_change_nothing(data_dir, tmp_path):
@@ -66,7 +69,7 @@ def test_kills_change_nothing(data_dir, tmp_path):
   output = resumable.finish(start(killed), seconds=900)
   assert 'damaged' not in output
   assert not (killed / 'checkpoints-unreadable').exists()
-  assert 'resumed at step ' in output  # it did get somewhere in between
+  assert max(starts) > NUM_STEPS / 10  # it did get somewhere in between
   resumable.assert_equal(whole, killed, NUM_STEPS)
 
   def history(workdir):
