@@ -172,7 +172,11 @@ def find(data_dir: str, name: str) -> epath.Path | None:
   newest = _newest_version(folder)
   if newest or not folder.is_dir():
     return newest
-  configs = {path.name: _newest_version(path) for path in folder.iterdir()}
+  configs = {
+    path.name: _newest_version(path)
+    for path in folder.iterdir()
+    if path.name.isprintable()  # others cannot be given as a name
+  }
   configs = {key: path for key, path in sorted(configs.items()) if path}
   if len(configs) > 1:
     raise UserError(

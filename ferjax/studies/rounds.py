@@ -116,15 +116,17 @@ def _is_whole(figures: dict[str, Any]) -> bool:
   confusion = np.array(figures['confusion'])
   low, high = figures['accuracy_interval']
   total = figures['num_examples']
+  names = 'accuracy', 'macro_f1', 'loss', 'num_examples'
   return (
-    confusion.shape == (len(figures['class_names']),) * 2
+    all(documents.is_number(figures[name]) for name in names)
+    and confusion.shape == (len(figures['class_names']),) * 2
     and confusion.dtype.kind == 'i'
     and confusion.min() >= 0
     and confusion.sum() == total
     and abs(np.trace(confusion) / total - figures['accuracy']) < 1e-6
     and 0 <= low <= figures['accuracy'] <= high <= 1
     and 0 <= figures['macro_f1'] <= 1
-    and 0 <= float(figures['loss']) < math.inf
+    and 0 <= figures['loss'] < math.inf
   )
 
 
