@@ -200,17 +200,18 @@ class Hub(peer.Peer):
     """Names the one process that all others wait for."""
     steps = {i: k.step for i, k in self._known.items() if not k.has_left}
     last = min(steps, key=steps.get)
-    behind = [i for i in steps if steps[i] == steps[last]]
-    waited = now - self._known[last].since
-    long = max(self._silence / 3, 3 * peer.BEAT)  # beats come one by one
-    if len(behind) > 1 or len(steps) == 1:
+    times = {i: now - self._known[i].since for i in steps}
+    others = [times[i] for i in steps if steps[i] > steps[last]]
+    if len(others) < max(1, len(steps) - 1):
       self._stalled = None
-    elif waited > long and self._stalled != last:
-      self._stalled = last
-      _warn(
-        f'all wait for {self._known[last].name}, which has been at step '
-        f'{steps[last]} for {waited:.0f} s'
-      )
+    # After a long step, as the first, its beat may just not have come yet.
+    elif min(others) > 3 * peer.BEAT and times[last] > self._silence / 3:
+      if self._stalled != last:
+        self._stalled = last
+        _warn(
+          f'all wait for {self._known[last].name}, which has been at step '
+          f'{steps[last]} for {times[last]:.0f} s'
+        )
 
   def _end_all(self, message: str, status: int, but: int = 0) -> None:
     """Ends every process; `but` knows already."""
