@@ -205,13 +205,16 @@ class Hub(peer.Peer):
     if len(others) < max(1, len(steps) - 1):
       self._stalled = None
     # After a long step, as the first, its beat may just not have come yet.
-    elif min(others) > 3 * peer.BEAT and times[last] > self._silence / 3:
-      if self._stalled != last:
-        self._stalled = last
-        _warn(
-          f'all wait for {self._known[last].name}, which has been at step '
-          f'{steps[last]} for {times[last]:.0f} s'
-        )
+    elif (
+      min(others) > 3 * peer.BEAT
+      and times[last] > self._silence / 3
+      and self._stalled != last
+    ):
+      self._stalled = last
+      _warn(
+        f'all wait for {self._known[last].name}, which has been at step '
+        f'{steps[last]} for {times[last]:.0f} s'
+      )
 
   def _end_all(self, message: str, status: int, but: int = 0) -> None:
     """Ends every process; `but` knows already."""
