@@ -29,7 +29,7 @@ TINY = {
   'vgg11_bn': {'stages': ((8,), (16,)), 'hidden': 32},
   'resnet18': {'stage_sizes': (1, 1), 'width': 16, 'stem': 'space_to_depth'},
   'resnet50': {'stage_sizes': (1, 1), 'width': 16, 'squeeze_excitation': True},
-  'densenet121': {'block_sizes': (1, 1), 'growths': (8, 16), 'width': 16},
+  'densenet121': {'block_sizes': (1, 1), 'growths': (16, 32), 'width': 32},
   'mobilenet_v2': {
     'stages': (
       mobilenet.Stage(1, 3, 2, 16, 1),

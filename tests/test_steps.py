@@ -16,6 +16,7 @@ from ferjax import parallel, steps, train_state, views
 from ferjax.data import pipeline
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
+from ferjax.recovery import Recovery
 from ferjax.training import team as team_lib
 
 
@@ -196,6 +197,7 @@ def test_each_member_does_what_it_does_alone(
         make_train_step=make,
         train_step=make(weights),
         placement=placement,
+        recovery=Recovery(),
       )
     )
   together, sums = train_team(runs, per_call)

@@ -8,6 +8,7 @@ import pytest
 
 from ferjax.data import pipeline
 from ferjax.data.dataset import Split
+from ferjax.recovery import Recovery
 from ferjax.training import team
 
 
@@ -54,6 +55,7 @@ def make_run(split, seed=0, placement='host'):
     class_weights=np.ones(3, np.float32),
     config=config,
     placement=placement,
+    recovery=Recovery(),
   )
 
 
