@@ -67,8 +67,7 @@ quoted() {
   word=${word//\"/\\\"}
   word=${word//$'\n'/\\n}
   word=${word//$'\t'/\\t}
-  # shellcheck disable=SC2016
-  word=${word//'$('/'$$('}
+  word=${word//'$'/'$$'}
   echo "\"$word\""
 }
 

@@ -43,12 +43,12 @@ def command_of(jobset, index):
   declared = {v['name'] for v in container['env']} | {'JOB_COMPLETION_INDEX'}
 
   def expand(match):
-    if match[0].startswith('$$'):
-      return match[0][1:]
+    if match[0] == '$$':  # whatever follows
+      return '$'
     assert match[1] in declared
     return known[match[1]]
 
-  return [re.sub(r'\$?\$\((\w+)\)', expand, word) for word in container['args']]
+  return [re.sub(r'\$\$|\$\((\w+)\)', expand, w) for w in container['args']]
 
 
 @pytest.mark.parametrize('args', [GPU, TPU, ['--volume=faces', *GPU]], ids=str)
@@ -175,7 +175,7 @@ def test_tpu_pods_make_a_slice():
 
 
 def test_flags_arrive_as_they_were_given():
-  odd = 'a & b "c" \\d $(HOME) ${NAME} #e\n\tf: é'
+  odd = 'a & b "c" \\d $(HOME) ${NAME} a$$b $$(c) $ #e\n\tf: é'
   flags = [*FLAGS, f'--config.note={odd}']
   command = command_of(filled(*GPU, flags=flags), 0)
   assert command[: len(flags)] == flags
