@@ -12,7 +12,8 @@ Does the actions to the training called NAME, in the order given:
             again when one fails, but not for status 2 (a mistake in FLAGS)
             or 3 (a loss that is not finite)
   log       follow worker 0's output to its end, over all restarts; ends with
-            status 2, 3, or 1 if the training failed
+            status 2, 3, or 1 if the training failed, with 75 if kubectl
+            could not look at it
   delete    give the nodes back; the workdir stays
 
 Options:
@@ -59,6 +60,9 @@ run() {
     ${namespace:+"--namespace=$namespace"} "$@"
   echo
 }
+
+# shellcheck source=launch/gke_log.sh
+source "$(dirname "${BASH_SOURCE[0]}")/gke_log.sh"
 
 # Writes a word as YAML and JSON do, and keeps Kubernetes from expanding it.
 quoted() {
@@ -111,39 +115,6 @@ apply() {
   else
     manifest | run apply --filename=-
   fi
-}
-
-follow() {
-  local end pod code seen=''
-  local job="jobset.sigs.k8s.io/jobset-name=$name"
-  local first="$job,batch.kubernetes.io/job-completion-index=0"
-  if $dry_run; then
-    run logs --follow --selector="$first" --tail=-1
-    return
-  fi
-  while true; do
-    # Asked before the log is read, so that no line after it is missed.
-    end=$(kube get jobset "$name" --output='jsonpath={.status.terminalState}')
-    pod=$(kube get pods --selector="$first" \
-      --sort-by=.metadata.creationTimestamp \
-      --output='jsonpath={.items[-1:].metadata.name}')
-    if [[ -n $pod && $pod != "$seen" ]] && kube logs --follow "$pod"; then
-      seen=$pod
-      continue
-    fi
-    case $end in
-      Completed) return ;;
-      Failed) break ;;
-      *) sleep "${POLL:-10}" ;;
-    esac
-  done
-  echo "$name failed; kubectl describe jobset $name says more" >&2
-  for code in $(kube get pods --selector="$job" --output \
-    'jsonpath={.items[*].status.containerStatuses[*].state.terminated.exitCode}')
-  do
-    case $code in 2 | 3) exit "$code" ;; esac
-  done
-  exit 1
 }
 
 # Ends where a run would lose what it writes: a pod's own disk goes with it.
