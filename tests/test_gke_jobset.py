@@ -134,6 +134,13 @@ def test_pods_have_no_rights_and_write_only_where_they_may(args):
   assert any(cache.startswith(f'{mount}/') for mount in mounts)
 
 
+@pytest.mark.parametrize('args', [GPU, TPU], ids=['gpu', 'tpu'])
+def test_pods_wait_for_who_they_are(args):
+  _, container = worker(filled(*args))
+  known = {v['name']: v.get('value') for v in container['env']}
+  assert int(known['GCE_METADATA_DETECT_RETRIES']) > 3  # google-auth's own
+
+
 def test_gpu_pods_know_each_other():
   jobset = filled('--chips=8', *GPU)
   (job,) = jobset['spec']['replicatedJobs']
