@@ -79,8 +79,10 @@ install() {
 
 start() {
   local loop
-  loop=$(quote launch/restart.sh .venv/bin/python -m ferjax.main \
-    "${flags[@]}" --distributed=auto)
+  # With the platform named, JAX ends where the TPU does not start. It would use
+  # the CPU otherwise, and say nothing.
+  loop=$(quote env JAX_PLATFORMS=tpu,cpu launch/restart.sh \
+    .venv/bin/python -m ferjax.main "${flags[@]}" --distributed=auto)
   # A session of its own outlives the connection, and stops as a whole. All of
   # it holds the lock, so the lock is free once the last process has saved and
   # ended; one that hangs is killed.

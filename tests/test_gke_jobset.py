@@ -1,6 +1,8 @@
 """launch/gke_jobset*.yaml, against the schemas that are published."""
 
 import copy
+import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -139,6 +141,33 @@ def test_pods_wait_for_who_they_are(args):
   _, container = worker(filled(*args))
   known = {v['name']: v.get('value') for v in container['env']}
   assert int(known['GCE_METADATA_DETECT_RETRIES']) > 3  # google-auth's own
+
+
+@pytest.mark.parametrize(
+  ('args', 'platforms'), [(GPU, 'cuda,cpu'), (TPU, 'tpu,cpu')], ids=str
+)
+def test_pods_name_their_accelerator(args, platforms):
+  _, container = worker(filled(*args))
+  assert {'name': 'JAX_PLATFORMS', 'value': platforms} in container['env']
+
+
+# The same holds for CUDA on a machine with a GPU's device files, as a pod of a
+# GPU node has them; without these JAX passes CUDA over in silence.
+@pytest.mark.skipif(
+  any(pathlib.Path('/dev').glob('accel*'))
+  or any(pathlib.Path('/dev/vfio').glob('[0-9]*')),
+  reason='this machine may have a TPU',
+)
+def test_jax_ends_where_a_named_platform_does_not_start():
+  done = subprocess.run(
+    [sys.executable, '-c', 'import jax; jax.devices()'],
+    env=os.environ | {'JAX_PLATFORMS': 'tpu,cpu'},
+    capture_output=True,
+    text=True,
+    timeout=100,
+  )
+  assert done.returncode == 1
+  assert "Unable to initialize backend 'tpu'" in done.stderr
 
 
 def test_gpu_pods_know_each_other():

@@ -86,7 +86,7 @@ def test_from_queue_to_result(tmp_path, monkeypatch, cloud, status):
   program(
     tmp_path / 'worker/ferjax/.venv/bin/python',
     '#!/usr/bin/env bash\n'
-    'echo "try with $4"\n'
+    'echo "try with $4 on $JAX_PLATFORMS"\n'
     '[[ -e tried ]] || { touch tried; exit 1; }\n'
     f'mkdir -p "runs/a b"; echo done > "runs/a b/metrics"; exit {status}\n',
   )
@@ -99,9 +99,9 @@ def test_from_queue_to_result(tmp_path, monkeypatch, cloud, status):
   assert done.returncode == status, done.stderr
   assert (tmp_path / 'worker/ferjax/launch/tpu_vm.sh').exists()
   assert done.stdout.splitlines() == [
-    'try with --workdir=runs/a b',
+    'try with --workdir=runs/a b on tpu,cpu',
     'ended with status 1; starts again in 10 s',
-    'try with --workdir=runs/a b',
+    'try with --workdir=runs/a b on tpu,cpu',
   ]
   calls = calls_of(tmp_path)
   assert calls[:2] == ['queued-resources delete', 'queued-resources create']
