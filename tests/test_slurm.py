@@ -92,6 +92,16 @@ def test_it_parses():
     subprocess.run(['shellcheck', SCRIPT], check=True)
 
 
+@pytest.mark.parametrize('name', ['slurm.md', 'slurm.sbatch'])
+def test_examples_ask_for_more_than_a_core(name):
+  text = (SCRIPT.parent / name).read_text()
+  examples = [
+    line for line in text.splitlines() if '--gpus-per-node=8 ' in line
+  ]
+  assert examples
+  assert all('--cpus-per-task=' in line for line in examples)
+
+
 def test_dry_run_prints_and_runs_nothing(tmp_path, job):
   process, output, _ = launch('--dry_run', *FLAGS, PYTHON='run it py')
   assert process.returncode == 0
