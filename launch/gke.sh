@@ -36,7 +36,11 @@ Environment:
 Example:
   launch/gke.sh --image=IMAGE --accelerator=nvidia-h100-80gb --chips=8 \
     --nodes=2 fer apply log delete -- \
-    --config=configs/resnet.py --workdir=gs://BUCKET/runs/resnet
+    --config=configs/resnet.py --config.data.dir=gs://BUCKET/data \
+    --workdir=gs://BUCKET/runs/resnet
+The data comes there by
+  python -m ferjax.prepare --dataset=fer2013 --source=fer2013.csv \
+    --data_dir=gs://BUCKET/data
 END
 }
 

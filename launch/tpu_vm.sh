@@ -35,7 +35,8 @@ Environment:
   POLL             seconds between looks at the TPU (30)
 
 Example:
-  launch/tpu_vm.sh --zone=us-central2-b fer \
+  python -m ferjax.prepare --dataset=fer2013 --source=fer2013.csv
+  launch/tpu_vm.sh --zone=us-central2-b --data=~/ferjax_data fer \
     create copy install start log fetch delete -- \
     --config=configs/resnet.py --workdir=runs/resnet
 END

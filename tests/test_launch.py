@@ -1,6 +1,7 @@
 """The launch scripts: what they would run, and how they end."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from standins import LAUNCH, SCRIPTS, launch, program
 
 FLAGS = ['--config=configs/resnet.py:depth=18', '--workdir=runs/a b']
+REMOTE_DATA = '--config.data.dir=gs://BUCKET/data'
 
 # Stands in for Python: notes its flags, then does what its process is told.
 PYTHON = """#!/usr/bin/env bash
@@ -40,6 +42,21 @@ def test_help_and_mistakes(script):
   mistaken = launch(script)
   assert mistaken.returncode == 2
   assert 'see --help' in mistaken.stderr
+
+
+@pytest.mark.parametrize('name', ['gke', 'tpu_vm'])
+@pytest.mark.parametrize('kind', ['md', 'sh'])
+def test_examples_bring_their_data(name, kind):
+  # A new machine has none, and a training without ends with status 2.
+  text = (LAUNCH / f'{name}.{kind}').read_text().replace('\\\n', '')
+  examples = re.findall(r'launch/\S+ .*--config=.*', text)
+  assert examples
+  for words in map(str.split, examples):
+    assert {REMOTE_DATA, '--data=~/ferjax_data'} & set(words)
+  prepared = re.findall(r'python -m ferjax.prepare (.*)', text)
+  assert prepared
+  for words in map(str.split, prepared):
+    assert ('--data_dir=gs://BUCKET/data' in words) == (REMOTE_DATA in text)
 
 
 def test_local_dry_run():
