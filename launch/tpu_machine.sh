@@ -2,7 +2,7 @@
 # $zone, $project, $type, $runtime, $spot and $dry_run.
 # shellcheck shell=bash disable=SC2154
 
-kind=queued-resources now=''  # as `look` found them; a dry run looks at nothing
+kind='' now=''  # as `look` found them
 
 # Quotes words for a shell, and only those that need it.
 quote() {
@@ -31,7 +31,9 @@ tpus() {  # GROUP COMMAND NAME FLAGS...
 look() {
   local said format='value(state.state)'
   for kind in queued-resources tpu-vm; do
-    if said=$(tpus "$kind" describe "$name" --format="$format" 2>&1); then
+    if $dry_run; then
+      tpus "$kind" describe "$name" --format="$format"
+    elif said=$(tpus "$kind" describe "$name" --format="$format" 2>&1); then
       now=${said##*$'\n'}
       return
     elif [[ $said != *NOT_FOUND* ]]; then
@@ -48,10 +50,21 @@ request() {
     --accelerator-type="$type" --runtime-version="$runtime" ${spot:+--spot}
 }
 
+# Says whether the TPU is no longer there.
+is_taken_away() {
+  if ! look; then return 1; fi
+  case $now in
+    '' | FAILED | SUSPEND* | PREEMPTED | TERMINATED | STOPP* | DELETING)
+      echo "$name was taken away: it is ${now:-no more}" >&2
+      ;;
+    *) return 1 ;;
+  esac
+}
+
 create() {
   local requested=false misses=20  # the first look must not fail
   if $dry_run; then
-    tpus queued-resources describe "$name" --format='value(state.state)'
+    look
     request
     return
   fi
@@ -67,7 +80,8 @@ create() {
         ACTIVE | READY) return ;;
         FAILED | SUSPENDED | PREEMPTED | TERMINATED)
           echo "$name is $now" >&2
-          if $requested; then exit 1; fi
+          if $requested && [[ $now == FAILED ]]; then exit 1; fi
+          requested=false  # a Spot machine may go before it was here
           delete
           continue
           ;;
@@ -82,10 +96,14 @@ create() {
 }
 
 delete() {
-  if ! $dry_run; then look; fi
-  case $kind in
-    queued-resources) tpus queued-resources delete "$name" --force --quiet ;;
-    tpu-vm) tpus tpu-vm delete "$name" --quiet ;;
-    *) echo "there is no $name" >&2 ;;
-  esac
+  look
+  if $dry_run; then
+    kind='queued-resources tpu-vm'
+    echo '# one of these, as it was made:'
+  fi
+  if [[ $kind == *queued-resources* ]]; then
+    tpus queued-resources delete "$name" --force --quiet
+  fi
+  if [[ $kind == *tpu-vm* ]]; then tpus tpu-vm delete "$name" --quiet; fi
+  if [[ -z $kind ]]; then echo "there is no $name" >&2; fi
 }

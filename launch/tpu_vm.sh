@@ -15,11 +15,12 @@ Does the actions to the TPU called NAME, in the order given:
   start     run `python -m ferjax.main FLAGS...` on every worker, again
             whenever it fails, as `launch/restart.sh --help` says
   log       follow worker 0's output to its end, over lost connections; ends
-            with the training's status. When the TPU is taken away, all
-            actions begin again if the first is `create` and the --workdir of
-            FLAGS is on gs://, where nothing is lost
+            with the training's status
   fetch     copy the --workdir of FLAGS, from worker 0 or gs://, into runs/
   delete    give the TPU back; until then it costs money
+When the TPU is taken away before the end of `log`, all actions begin again if
+the first is `create` and the --workdir of FLAGS is on gs://, where nothing is
+lost. Otherwise the status is 75.
 
 Options:
   --zone=ZONE      where, as us-central2-b; needed
@@ -51,7 +52,9 @@ fail() {
 source "$(dirname "${BASH_SOURCE[0]}")/tpu_machine.sh"
 
 on_workers() {  # WHICH COMMAND
-  tpus tpu-vm ssh "$name" --worker="$1" --command="$2"
+  # Where the machine vanishes nobody says so: ssh asks, and ends in 2 minutes.
+  tpus tpu-vm ssh "$name" --worker="$1" --command="$2" \
+    --ssh-flag=-oServerAliveInterval=30 --ssh-flag=-oServerAliveCountMax=4
 }
 
 copy() {
@@ -100,7 +103,7 @@ echo \$! > train.pid"
 
 # Prints worker 0's log and then returns the training's status, or 75 when the
 # TPU is no longer there.
-follow() {
+log() {
   local number line status='' lines=0 misses=0 command
   # Each line comes with its number, as gcloud repeats a command whose
   # connection broke; 0 is the end.
@@ -126,7 +129,8 @@ follow() {
     done < <(on_workers 0 "$command")
     case $status in
       0) return ;;
-      gone)
+      gone)  # as from a machine that goes down
+        if is_taken_away; then return 75; fi
         echo "$name: nothing trains any more, and it left no status" >&2
         return 1
         ;;
@@ -137,14 +141,7 @@ follow() {
         return "$status"
         ;;
     esac
-    if look; then
-      case $now in
-        '' | FAILED | SUSPEND* | PREEMPTED | TERMINATED | STOPP* | DELETING)
-          echo "$name was taken away: it is ${now:-no more}" >&2
-          return 75
-          ;;
-      esac
-    fi
+    if is_taken_away; then return 75; fi
     if ((++misses > 20)); then return 1; fi
     echo "$name: connection lost, trying again" >&2
     sleep "${POLL:-30}"
@@ -212,18 +209,24 @@ for action in "${actions[@]}"; do
 done
 i=0
 while ((i < ${#actions[@]})); do
-  if [[ ${actions[i]} != log ]]; then
-    "${actions[i]}"
-  else
-    status=0
-    follow || status=$?
-    if ((status == 75)) && [[ ${actions[0]} == create ]] &&
-      ((${#flags[@]})) && [[ $(workdir) == gs://* ]]; then
-      i=0
-      continue
-    elif ((status)); then
-      exit "$status"
-    fi
-  fi
+  action=${actions[i]}
   i=$((i + 1))
+  set +e  # with `||` or `if` an action would go on after an error in it
+  (
+    set -e
+    "$action"
+  )
+  status=$?
+  set -e
+  case $action in
+    copy | install | start)
+      if ((status)) && is_taken_away; then status=75; fi
+      ;;
+  esac
+  if ((status == 75)) && [[ ${actions[0]} == create ]] &&
+    ((${#flags[@]})) && [[ $(workdir) == gs://* ]]; then
+    i=0
+  elif ((status)); then
+    exit "$status"
+  fi
 done

@@ -25,6 +25,15 @@ def cloud(tmp_path):
       0,
     ),
     (['none', 'FAILED'], ['none'], ['queued-resources create'], 1),
+    (  # taken away before it was here
+      [
+        *('none', 'PROVISIONING', 'SUSPENDING', 'SUSPENDED', 'SUSPENDED'),
+        *('none', 'ACTIVE'),
+      ],
+      ['none'],
+      [f'queued-resources {act}' for act in ('create', 'delete', 'create')],
+      0,
+    ),
     (
       ['none', 'unavailable', 'ACTIVE'],
       ['none'],
@@ -37,7 +46,9 @@ def cloud(tmp_path):
 )
 def test_create(tmp_path, cloud, queued, vm, expected, status):
   say(tmp_path, *queued, vm=vm)
-  done = launch('tpu_vm.sh', *TPU, 'create', **cloud)
+  # With these flags a TPU that is taken away later is had again.
+  flags = ['--config=c.py', '--workdir=gs://b/r']
+  done = launch('tpu_vm.sh', *TPU, 'create', '--', *flags, **cloud)
   assert done.returncode == status, done.stderr
   assert calls_of(tmp_path) == expected
   if queued == ['permission denied']:  # waiting does not help

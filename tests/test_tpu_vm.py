@@ -22,7 +22,7 @@ def test_dry_run():
     *('create', 'copy', 'install', 'start', 'log', 'fetch', 'delete'),
     *('--', *FLAGS),
   )
-  assert done.returncode == 0, done.stderr
+  assert (done.returncode, done.stderr) == (0, '')
   words = shlex.split(done.stdout)
   text = ' '.join(words)
   queued, vm = (
@@ -32,6 +32,7 @@ def test_dry_run():
   where = '--zone=us-central2-b --project=p'
   expected = [
     f'{queued} describe fer --format=value(state.state) {where}',
+    f'{vm} describe fer --format=value(state) {where}',
     f'{queued} create fer --node-id=fer --accelerator-type=v4-8 '
     f'--runtime-version=tpu-ubuntu2204-base --spot {where}',
     'tar -czf ',
@@ -42,10 +43,14 @@ def test_dry_run():
     f'{vm} ssh fer --worker=0 --command=cd ferjax && tail ',
     f'{vm} scp fer:ferjax/runs/a b runs/ --recurse --worker=0 {where}',
     f'{queued} delete fer --force --quiet {where}',
+    f'{vm} delete fer --quiet {where}',
   ]
   places = [text.find(command) for command in expected]
   assert -1 not in places
   assert places == sorted(places)
+  # A connection to what is gone ends, and does not wait for hours.
+  ends = [word for word in words if word.startswith('--ssh-flag=-oServerAlive')]
+  assert len(ends) == 2 * words.count('ssh') > 0
   loop = next(word for word in words if 'nohup' in word)
   subprocess.run(['bash', '-nc', loop.removeprefix('--command=')], check=True)
   assert 'launch/restart.sh .venv/bin/python -m ferjax.main --config' in loop
@@ -187,6 +192,78 @@ def test_all_begins_again_when_the_workdir_is_safe(tmp_path, cloud):
     'tpu-vm ssh',
     'queued-resources delete',
   ]
+
+
+def fails_once(folder, cloud, pattern):
+  """Returns the environment with a gcloud that fails once, with 255."""
+  inner, outer = folder / 'bin' / 'gcloud', folder / 'outer' / 'gcloud'
+  program(
+    outer,
+    '#!/usr/bin/env bash\n'
+    f'if [[ ! -e "{folder}/failed" && $* == *{shlex.quote(pattern)}* ]]; then\n'
+    f'  touch "{folder}/failed"\n'
+    '  echo "$3 $4" >> "$NOTES/calls"\n'
+    '  exit 255\n'
+    f'fi\nexec "{inner}" "$@"\n',
+  )
+  return cloud | {'PATH': f'{outer.parent}:{cloud["PATH"]}'}
+
+
+ACTIONS = ['create', 'copy', 'install', 'start', 'log', 'delete']
+WORK = [' scp ', 'uv venv', 'nohup']
+
+
+@ON_LINUX
+@pytest.mark.parametrize('pattern', [*WORK, 'tail -n'])
+def test_all_begins_again_wherever_it_is_taken_away(tmp_path, cloud, pattern):
+  # Looks of: create, the failure, create, delete, and create, twice.
+  say(
+    tmp_path,
+    *('ACTIVE', 'SUSPENDING', 'SUSPENDED', 'SUSPENDED', 'none', 'ACTIVE'),
+  )
+  for name in ('curl', 'uv'):
+    program(tmp_path / 'bin' / name, '#!/bin/sh\n')
+  program(
+    tmp_path / 'worker/ferjax/.venv/bin/python', '#!/bin/sh\necho trains\n'
+  )
+  done = launch(
+    *('tpu_vm.sh', *TPU, *ACTIONS, '--', *IN_BUCKET),
+    **fails_once(tmp_path, cloud, pattern),
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout == 'trains\n'
+  assert 'fer was taken away: it is SUSPENDING' in done.stderr
+  assert calls_of(tmp_path).count('queued-resources create') == 1
+
+
+@pytest.mark.parametrize('pattern', WORK)
+@pytest.mark.parametrize(
+  ('state', 'status'), [('SUSPENDED', 75), ('ACTIVE', 255)]
+)
+def test_a_failure_ends_all_else(tmp_path, cloud, pattern, state, status):
+  # Taken away, its disk holds the workdir; there, it has another reason.
+  flags = FLAGS if status == 75 else IN_BUCKET
+  say(tmp_path, 'ACTIVE', state)
+  for name in ('curl', 'uv'):
+    program(tmp_path / 'bin' / name, '#!/bin/sh\n')
+  done = launch(
+    *('tpu_vm.sh', *TPU, *ACTIONS, '--', *flags),
+    **fails_once(tmp_path, cloud, pattern),
+  )
+  assert done.returncode == status, done.stderr
+  assert (tmp_path / 'failed').exists()
+  # Nothing comes after the failure, not even of the same action.
+  expected = ['tpu-vm scp', 'tpu-vm ssh', 'tpu-vm ssh', 'tpu-vm ssh']
+  assert calls_of(tmp_path) == expected[: (1, 3, 4)[WORK.index(pattern)]]
+
+
+@ON_LINUX
+def test_a_machine_that_goes_down_is_taken_away(tmp_path, cloud):
+  say(tmp_path, 'SUSPENDING')
+  ended(tmp_path, 'step 1\n', None)
+  done = launch('tpu_vm.sh', *TPU, 'log', **cloud)
+  assert (done.returncode, done.stdout) == (75, 'step 1\n')
+  assert 'fer was taken away' in done.stderr
 
 
 @ON_LINUX
