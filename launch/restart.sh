@@ -12,8 +12,12 @@ loss that is not finite), which is then the script's. After any other status it
 starts again, and goes on from the last checkpoint: after 10 s, after twice
 that each time it fails soon again, after 2 minutes at most. It gives up with
 the last status when it has failed 8 times in a row within 10 minutes each. A
-training that a signal stopped (130, 138, 143) has saved: that is no failure.
+training that a signal stopped (130, 138, 143) has saved: that is no failure,
+unless it had begun only just.
 Ctrl-C, or TERM to both, ends the two once COMMAND has ended.
+
+Environment:
+  BEGUN    seconds after which a training has begun (60)
 END
 }
 
@@ -32,10 +36,11 @@ while true; do
   status=0
   began=$SECONDS
   "$@" || status=$?
+  lived=$((SECONDS - began))
   case $status in
     0 | 2 | 3) exit "$status" ;;
-    130 | 138 | 143) failures=0 ;;
-    *) failures=$((SECONDS - began < 600 ? failures + 1 : 1)) ;;
+    130 | 138 | 143) failures=$((lived > ${BEGUN:-60} ? 0 : failures + 1)) ;;
+    *) failures=$((lived < 600 ? failures + 1 : 1)) ;;
   esac
   if ((failures == 8)); then
     echo "ended with status $status, the 8th time in a row: gives up"

@@ -28,11 +28,12 @@ def restart(tmp_path):
   )
   path = f'{tmp_path / "bin"}{os.pathsep}{os.environ["PATH"]}'
 
-  def run(*statuses):
+  def run(*statuses, **environment):
     (tmp_path / 'statuses').write_text(' '.join(map(str, statuses)) + '\n')
     (tmp_path / 'pauses').write_text('')
     done = launch(
-      *('restart.sh', command, 'a b', 'c'), PATH=path, NOTES=str(tmp_path)
+      *('restart.sh', command, 'a b', 'c'),
+      **{'PATH': path, 'NOTES': str(tmp_path)} | environment,
     )
     pauses = [int(p) for p in (tmp_path / 'pauses').read_text().split()]
     return done.returncode, done.stdout.splitlines(), pauses
@@ -63,10 +64,19 @@ def test_gives_up_on_what_only_fails(restart):
 
 @pytest.mark.parametrize('status', [130, 138, 143])
 def test_stopped_by_a_signal_is_no_failure(restart, status):
-  ended, lines, pauses = restart(*[1] * 7, status, *[1] * 7, *[status] * 9, 0)
+  statuses = [*[1] * 7, status, *[1] * 7, *[status] * 9, 0]
+  ended, lines, pauses = restart(*statuses, BEGUN='-1')
   assert ended == 0
   assert lines.count('try a b c') == 25
   assert pauses[7:9] == [10, 10]
+
+
+@pytest.mark.parametrize('status', [130, 138, 143])
+def test_stopped_as_it_begins_is_a_failure(restart, status):
+  ended, lines, pauses = restart(1, status)
+  assert ended == status
+  assert lines.count('try a b c') == 8
+  assert pauses[:3] == [10, 20, 40]
 
 
 @pytest.mark.parametrize(
