@@ -15,7 +15,7 @@ LAYERS = (
   'peers storage',
   'appended lock pages transfer',
   'config damage events plots views',
-  'cli durations logs mirror parallel processes workdir',
+  'cli durations logs mirror parallel processes unwritable workdir',
   'checkpoint joining recovery',
   'augment losses data models',
   'backbone muon weights',

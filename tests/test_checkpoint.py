@@ -1,14 +1,18 @@
 """What is saved comes back, the best stays, and damage is survived."""
 
+import errno
+import os
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from ferjax import parallel, train_state
+from ferjax import parallel, storage, train_state
 from ferjax.checkpoint import Checkpoints
-from ferjax.errors import UserError
+from ferjax.errors import RetryError, UserError
 
 
 def make_state(step=0, use_ema=False):
@@ -88,6 +92,63 @@ def test_metrics_that_cannot_be_ranked_are_set_aside(tmp_path, metrics):
     Checkpoints(tmp_path, read_only=True)
   with Checkpoints(tmp_path) as checkpoints:
     assert checkpoints.best_step() == 10
+
+
+def break_metrics(workdir, *steps):
+  for step in steps:
+    path = workdir / 'checkpoints' / str(step) / 'metrics' / 'metrics'
+    path.write_text('')
+
+
+def test_nothing_is_moved_where_all_metrics_are_broken(tmp_path):
+  """The run would begin anew, and its arrays may be whole."""
+  save(tmp_path, {10: 0.5, 20: 0.7})
+  break_metrics(tmp_path, 10, 20)
+  with pytest.raises(UserError, match=r'can be read \(20: its metrics\); move'):
+    Checkpoints(tmp_path)
+  assert len(list((tmp_path / 'checkpoints').iterdir())) == 2
+  assert not (tmp_path / 'checkpoints-unreadable').exists()
+
+
+def test_broken_metrics_go_where_another_has_none(tmp_path):
+  save(tmp_path, {10: None, 20: 0.7})
+  break_metrics(tmp_path, 20)
+  with Checkpoints(tmp_path) as checkpoints:
+    assert checkpoints.restore_latest(make_state()).next_index == 10
+
+
+@pytest.mark.parametrize('read_only', [False, True])
+@pytest.mark.parametrize('code', [errno.EIO, errno.EACCES, errno.EMFILE])
+def test_metrics_that_cannot_be_read_just_now(
+  tmp_path, monkeypatch, code, read_only
+):
+  save(tmp_path, {10: 0.5, 20: 0.7})
+
+  def fail(path):
+    raise OSError(code, os.strerror(code))
+
+  monkeypatch.setattr(storage, 'read_text', fail)
+  with pytest.raises(RetryError, match=f'metrics: {os.strerror(code)}'):
+    Checkpoints(tmp_path, read_only=read_only)
+  assert len(list((tmp_path / 'checkpoints').iterdir())) == 2
+
+
+@pytest.mark.parametrize('read_only', [False, True])
+def test_a_step_that_goes_while_metrics_are_read(
+  tmp_path, monkeypatch, read_only
+):
+  save(tmp_path, {10: 0.5, 20: 0.7})
+  read = storage.read_text
+
+  def miss(path):
+    if '/10/' in str(path):
+      shutil.rmtree(tmp_path / 'checkpoints' / '10', ignore_errors=True)
+    return read(path)
+
+  monkeypatch.setattr(storage, 'read_text', miss)
+  with Checkpoints(tmp_path, read_only=read_only) as checkpoints:
+    assert checkpoints.steps() == [20]
+    assert not checkpoints.complaints
 
 
 def test_config_is_in_every_checkpoint(tmp_path):
