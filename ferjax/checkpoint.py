@@ -166,8 +166,8 @@ class Checkpoints:
         continue
       if parallel.is_main_process():
         for bad, why in broken.items():
-          line = damage.set_aside(self._folder / str(bad), why)
-          self.complaints.append(line)
+          aside = damage.set_aside(self._folder / str(bad), why)
+          self.complaints.append(aside)
       parallel.barrier('set aside')
       self._manager.reload()
       return restored
@@ -183,7 +183,7 @@ class Checkpoints:
   def _restore(self, step: int, template: TrainState) -> Restored:
     model, training = parallel.abstract(template).split()
     for item in ('model', 'training'):
-      self._check(step, item)
+      damage.check_readable(self._manager.directory / str(step), item)
     items = self._manager.restore(
       step,
       args=ocp_args.Composite(
@@ -194,11 +194,6 @@ class Checkpoints:
     )
     state = template.join(items['model'], items['training'])
     return Restored(state, items['data']['next_index'])
-
-  def _check(self, step: int, item: str) -> None:
-    """Raises ValueError if what was saved cannot be read as it was."""
-    folder = self._manager.directory / str(step)
-    damage.check_readable(folder / item, damage.digest_of(folder, item))
 
   def restore_model(self, which: str, variables: Any) -> tuple[int, Any]:
     """Restores the weights that count.
@@ -224,7 +219,7 @@ class Checkpoints:
     return step, restored
 
   def _restore_model(self, step: int, variables: Any) -> Any:
-    self._check(step, 'model')
+    damage.check_readable(self._manager.directory / str(step), 'model')
     items = self._manager.restore(
       step,
       args=ocp_args.Composite(

@@ -17,20 +17,21 @@ from ferjax.errors import RetryError, StorageError, UserError
 from ferjax.storage import Path
 
 
-def check_readable(item: Path, digest_saved: str | None) -> None:
+def check_readable(checkpoint: Path, item: str) -> None:
   """Reads every array of one item of a checkpoint once.
 
   Orbax finds the same faults, but its threads then print tracebacks.
 
   Args:
-    item: the folder of an item.
-    digest_saved: of all its arrays; those of old have none.
+    checkpoint: its folder.
+    item: its name.
 
   Raises:
     ValueError: whatever TensorStore says of a file that is cut or missing, or
       that the values are not those that were saved.
   """
-  base = storage.kvstore(item)
+  digest_saved = digest_of(checkpoint, item)
+  base = storage.kvstore(checkpoint / item)
   store = {'driver': 'ocdbt', 'base': base}
   keys = tensorstore.KvStore.open(store).result().list().result()
   names = [key.removesuffix(b'.zarray') for key in keys if b'.zarray' in key]
@@ -40,7 +41,7 @@ def check_readable(item: Path, digest_saved: str | None) -> None:
     ).result()
     for name in names
   ]
-  _compare([array.read().result() for array in arrays], item.name, digest_saved)
+  _compare([array.read().result() for array in arrays], item, digest_saved)
 
 
 def digest(tree: Any) -> str:
@@ -121,11 +122,12 @@ def none_readable(checkpoints: Path, step: int | str, why: str) -> UserError:
 
 
 def steps(checkpoints: Path) -> list[int]:
-  """Returns the steps of the checkpoints that appeared under their names."""
-  try:
-    names = [path.name for path in checkpoints.iterdir()]
-  except (OSError, StorageError):
-    return []
+  """Returns the steps of the checkpoints that appeared under their names.
+
+  Raises:
+    OSError, StorageError: when that cannot be seen.
+  """
+  names = [path.name for path in checkpoints.iterdir()]
   return sorted(int(name) for name in names if keeping.is_step(name))
 
 

@@ -18,7 +18,7 @@ from orbax.checkpoint.checkpoint_manager import (
 )
 
 from ferjax import damage, keeping, scratch, storage, transfer
-from ferjax.errors import UserError
+from ferjax.errors import StorageError, UserError
 from ferjax.storage import Path
 
 _LAST = '_CHECKPOINT_METADATA'  # put last: a step that has it is whole
@@ -44,7 +44,10 @@ def whole_steps(manager: CheckpointManager) -> list[int]:
   """Returns the steps that are whole where they are to stay, as last known."""
   if isinstance(manager, _MirroredManager):
     return manager.whole_steps()
-  return damage.steps(manager.directory)
+  try:
+    return damage.steps(manager.directory)
+  except (OSError, StorageError):  # the disk is gone
+    return []
 
 
 class _MirroredManager(CheckpointManager):
