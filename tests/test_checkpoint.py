@@ -15,10 +15,10 @@ from ferjax.checkpoint import Checkpoints
 from ferjax.errors import RetryError, UserError
 
 
-def make_state(step=0, use_ema=False):
+def make_state(step=0, use_ema=False, shape=(30, 4)):
   rng = np.random.default_rng(step)
   variables = {
-    'params': {'dense': {'kernel': rng.random((30, 4), np.float32)}},
+    'params': {'dense': {'kernel': rng.random(shape, np.float32)}},
     'batch_stats': {'norm': {'mean': rng.random(4, np.float32)}},
   }
   state = train_state.create(variables, optax.sgd(0.1, momentum=0.9), use_ema)
@@ -195,6 +195,29 @@ def test_damaged_newest_is_set_aside_and_the_one_before_used(tmp_path, pattern):
     checkpoints.save(make_state(20))  # the step is free again
     checkpoints.wait()
     assert checkpoints.steps() == [10, 20]
+
+
+@pytest.mark.parametrize('place', [0.1, 0.5, 0.9])
+def test_a_flipped_bit_of_a_large_array_is_found(tmp_path, place):
+  """Which TensorStore does not see: it checks what lies in small ones."""
+  state = make_state(20, shape=(128, 128))
+  with Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(make_state(10, shape=(128, 128)))
+    checkpoints.save(state)
+  files = (tmp_path / 'checkpoints' / '20' / 'model').glob('**/d/*')
+  path = max(files, key=lambda file: file.stat().st_size)
+  data = bytearray(path.read_bytes())
+  assert len(data) > 10_000
+  data[int(place * len(data))] ^= 4
+  path.write_bytes(data)
+  match = 'damaged .the values of its model are not those that were saved'
+  with (
+    Checkpoints(tmp_path, read_only=True) as checkpoints,
+    pytest.raises(UserError, match=match),
+  ):
+    checkpoints.restore_model('20', state.variables)
+  with Checkpoints(tmp_path) as checkpoints:
+    assert checkpoints.restore_latest(state).next_index == 10
 
 
 def test_nothing_is_moved_where_nothing_can_be_read(tmp_path, monkeypatch):
