@@ -141,7 +141,9 @@ class Checkpoints:
       lambda: mirror.whole_steps(self._manager),
     )
 
-  def restore_latest(self, template: TrainState) -> Restored | None:
+  def restore_latest(
+    self, template: TrainState, only: int | None = None
+  ) -> Restored | None:
     """Restores the newest checkpoint that can be read, None if there is none.
 
     Newer ones are then moved to `checkpoints-unreadable`, so that their steps
@@ -149,6 +151,7 @@ class Checkpoints:
 
     Args:
       template: a state of the right shapes; its values are not used.
+      only: the step of the one to try; None: of all.
 
     Returns:
       The newest whole state, on all devices.
@@ -157,7 +160,7 @@ class Checkpoints:
       UserError: when there are checkpoints, but none can be read.
     """
     broken = {}
-    for step in reversed(self.steps()):
+    for step in self.steps()[::-1] if only is None else [only]:
       restored, why = damage.attempt(lambda s=step: self._restore(s, template))
       if restored is None:
         broken[step] = why
