@@ -54,7 +54,8 @@ def digest(tree: Any) -> str:
   for array in jax.tree.leaves(tree):
     hasher = hashlib.blake2b(digest_size=16)
     hasher.update(f'{array.dtype} {array.shape};'.encode())
-    hasher.update(np.ascontiguousarray(array).data)
+    # As bytes: bfloat16 has no buffer of its own.
+    hasher.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     hashes.append(hasher.digest())
   return hashlib.blake2b(b''.join(sorted(hashes)), digest_size=16).hexdigest()
 

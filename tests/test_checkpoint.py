@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from ferjax import damage as damage_lib
 from ferjax import parallel, storage, train_state
 from ferjax.checkpoint import Checkpoints
 from ferjax.errors import RetryError, UserError
@@ -195,6 +196,15 @@ def test_damaged_newest_is_set_aside_and_the_one_before_used(tmp_path, pattern):
     checkpoints.save(make_state(20))  # the step is free again
     checkpoints.wait()
     assert checkpoints.steps() == [10, 20]
+
+
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, np.float32, np.bool_])
+def test_a_digest_is_of_any_array(dtype):
+  arrays = [np.ones(shape, dtype) for shape in ((), (3,), (2, 3), (0, 2))]
+  digests = {damage_lib.digest(array) for array in arrays}
+  assert len(digests) == 4
+  assert damage_lib.digest(arrays[::-1]) == damage_lib.digest(arrays)
+  assert damage_lib.digest(np.zeros((), dtype)) not in digests
 
 
 @pytest.mark.parametrize('place', [0.1, 0.5, 0.9])
