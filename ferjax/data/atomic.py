@@ -115,14 +115,15 @@ def _workspace(target: pathlib.Path) -> Iterator[pathlib.Path]:
     raise UserError(f'{target}: another process is writing it') from None
   try:
     for leftover in workspace.iterdir():
-      _remove(leftover)
+      remove(leftover)
     yield workspace
   finally:
     shutil.rmtree(workspace, ignore_errors=True)
     os.close(handle)
 
 
-def _remove(path: pathlib.Path) -> None:
+def remove(path: pathlib.Path) -> None:
+  """Removes whatever this is; of a link, not where it leads."""
   if path.is_dir() and not path.is_symlink():
     shutil.rmtree(path)
   else:
