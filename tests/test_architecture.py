@@ -12,7 +12,8 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 LAYERS = (
   'defaults documents errors gpus heap interrupts keeping scratch statistics'
   ' tables train_state',
-  'peers storage',
+  'clients peers',
+  'storage',
   'appended lock pages transfer',
   'config damage events plots views',
   'cli durations logs mirror parallel processes unwritable workdir',
