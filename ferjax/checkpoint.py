@@ -1,12 +1,12 @@
 """Checkpoints on disk: the latest ones and the best, by Orbax."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import contextlib
 from typing import Any, NamedTuple
 
 from orbax.checkpoint import args as ocp_args
 
-from ferjax import damage, keeping, mirror, parallel
+from ferjax import damage, keeping, mirror, parallel, unwritable
 from ferjax.errors import UserError
 from ferjax.keeping import BEST_METRIC
 from ferjax.storage import Path
@@ -51,18 +51,17 @@ class Checkpoints:
       read_only: whether nothing is to be saved, moved or made.
 
     Raises:
-      UserError: when `read_only` and a checkpoint is so damaged that Orbax
-        cannot open the folder.
+      UserError: when so much is damaged that Orbax cannot open the folder.
+      RetryError: when it cannot be read just now.
     """
-    damage.ignore_late_answers()
+    unwritable.ignore_late_answers()
     self._folder = workdir / 'checkpoints'
     self._config = dict(config or {})
     self.complaints = []  # a line about each checkpoint that was set aside
     if read_only or parallel.is_main_process():
-      for path in damage.broken_metrics(self._folder, (BEST_METRIC, 'step')):
-        if read_only:
-          raise UserError(f'{path} is damaged (its metrics); move it away')
-        self._set_aside(int(path.name), 'its metrics')
+      self.complaints += damage.set_aside_unranked(
+        self._folder, (BEST_METRIC, 'step'), read_only
+      )
     parallel.barrier('opening checkpoints')
     self._manager = mirror.open_manager(
       self._folder,
@@ -135,10 +134,16 @@ class Checkpoints:
       self._manager.wait_until_finished()
 
   def _writing(self) -> contextlib.AbstractContextManager[None]:
-    folder = self._manager.directory
-    return damage.writing(self._folder, folder, parallel.is_main_process())
+    return unwritable.writing(
+      self._folder,
+      self._manager.directory,
+      parallel.is_main_process(),
+      lambda: mirror.whole_steps(self._manager),
+    )
 
-  def restore_latest(self, template: TrainState) -> Restored | None:
+  def restore_latest(
+    self, template: TrainState, only: int | None = None
+  ) -> Restored | None:
     """Restores the newest checkpoint that can be read, None if there is none.
 
     Newer ones are then moved to `checkpoints-unreadable`, so that their steps
@@ -146,6 +151,7 @@ class Checkpoints:
 
     Args:
       template: a state of the right shapes; its values are not used.
+      only: the step of the one to try; None: of all.
 
     Returns:
       The newest whole state, on all devices.
@@ -154,7 +160,7 @@ class Checkpoints:
       UserError: when there are checkpoints, but none can be read.
     """
     broken = {}
-    for step in reversed(self.steps()):
+    for step in self.steps()[::-1] if only is None else [only]:
       restored, why = damage.attempt(lambda s=step: self._restore(s, template))
       if restored is None:
         broken[step] = why
@@ -163,16 +169,13 @@ class Checkpoints:
         continue
       if parallel.is_main_process():
         for bad, why in broken.items():
-          self._set_aside(bad, why)
+          aside = damage.set_aside(self._folder / str(bad), why)
+          self.complaints.append(aside)
       parallel.barrier('set aside')
       self._manager.reload()
       return restored
     if broken:
-      step, why = next(iter(broken.items()))
-      raise UserError(
-        f'no checkpoint in {self._folder} can be read ({step}: {why}); move '
-        'the folder away to start over'
-      )
+      raise damage.none_readable(self._folder, *next(iter(broken.items())))
     return None
 
   def forget_after(self, step: int) -> None:
@@ -180,15 +183,10 @@ class Checkpoints:
     for later in [other for other in self.steps() if other > step]:
       self._manager.delete(later)
 
-  def _set_aside(self, step: int, why: str) -> None:
-    target = damage.set_aside(self._folder / str(step))
-    self.complaints.append(
-      f'checkpoint {step} is damaged ({why}); it was moved to {target}'
-    )
-
   def _restore(self, step: int, template: TrainState) -> Restored:
     model, training = parallel.abstract(template).split()
-    self._check(step, ('model', 'training'))
+    for item in ('model', 'training'):
+      damage.check_readable(self._manager.directory / str(step), item)
     items = self._manager.restore(
       step,
       args=ocp_args.Composite(
@@ -199,13 +197,6 @@ class Checkpoints:
     )
     state = template.join(items['model'], items['training'])
     return Restored(state, items['data']['next_index'])
-
-  def _check(self, step: int, items: Iterable[str]) -> None:
-    """Raises ValueError if what was saved cannot be read as it was."""
-    folder = self._manager.directory / str(step)
-    for item in items:
-      digest = damage.digest_of(folder, item)
-      damage.check_readable(folder / item, digest)
 
   def restore_model(self, which: str, variables: Any) -> tuple[int, Any]:
     """Restores the weights that count.
@@ -231,7 +222,7 @@ class Checkpoints:
     return step, restored
 
   def _restore_model(self, step: int, variables: Any) -> Any:
-    self._check(step, ['model'])
+    damage.check_readable(self._manager.directory / str(step), 'model')
     items = self._manager.restore(
       step,
       args=ocp_args.Composite(

@@ -1,12 +1,10 @@
 """Checkpoints that cannot be read: found before Orbax stumbles, set aside."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-import contextlib
 import gc
 import hashlib
 import math
 import re
-import shutil
 import sys
 from typing import Any
 
@@ -14,25 +12,26 @@ import jax
 import numpy as np
 import tensorstore
 
-from ferjax import documents, storage, transfer
-from ferjax.errors import RetryError, StorageError
+from ferjax import documents, keeping, storage, transfer
+from ferjax.errors import RetryError, StorageError, UserError
 from ferjax.storage import Path
 
 
-def check_readable(item: Path, digest_saved: str | None) -> None:
+def check_readable(checkpoint: Path, item: str) -> None:
   """Reads every array of one item of a checkpoint once.
 
   Orbax finds the same faults, but its threads then print tracebacks.
 
   Args:
-    item: the folder of an item.
-    digest_saved: of all its arrays; those of old have none.
+    checkpoint: its folder.
+    item: its name.
 
   Raises:
     ValueError: whatever TensorStore says of a file that is cut or missing, or
       that the values are not those that were saved.
   """
-  base = storage.kvstore(item)
+  digest_saved = digest_of(checkpoint, item)
+  base = storage.kvstore(checkpoint / item)
   store = {'driver': 'ocdbt', 'base': base}
   keys = tensorstore.KvStore.open(store).result().list().result()
   names = [key.removesuffix(b'.zarray') for key in keys if b'.zarray' in key]
@@ -42,7 +41,7 @@ def check_readable(item: Path, digest_saved: str | None) -> None:
     ).result()
     for name in names
   ]
-  _compare([array.read().result() for array in arrays], item.name, digest_saved)
+  _compare([array.read().result() for array in arrays], item, digest_saved)
 
 
 def digest(tree: Any) -> str:
@@ -55,7 +54,8 @@ def digest(tree: Any) -> str:
   for array in jax.tree.leaves(tree):
     hasher = hashlib.blake2b(digest_size=16)
     hasher.update(f'{array.dtype} {array.shape};'.encode())
-    hasher.update(np.ascontiguousarray(array).data)
+    # As bytes: bfloat16 has no buffer of its own.
+    hasher.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     hashes.append(hasher.digest())
   return hashlib.blake2b(b''.join(sorted(hashes)), digest_size=16).hexdigest()
 
@@ -87,69 +87,68 @@ def _compare(tree: Any, item: str, digest_saved: str | None) -> None:
     raise ValueError(f'the values of its {item} are not those that were saved')
 
 
-@contextlib.contextmanager
-def writing(told: Path, folder: Path, clears: bool) -> Iterator[None]:
-  """Turns whatever Orbax raises where it cannot write into one line.
-
-  Args:
-    told: the folder of all checkpoints, as a message names it.
-    folder: where they are written.
-    clears: whether to remove what is half written, so that it takes no space.
-
-  Raises:
-    RetryError: in place of any other error.
-  """
-  try:
-    yield
-  except Exception as error:
-    if clears:
-      _clear(folder)
-    whole = _whole(folder)
-    raise RetryError(
-      f'no checkpoint can be written to {told} ({reason(error)}); '
-      + (f'those of steps {whole} are whole' if whole else 'none is there')
-      + '. Free space or mend access; the same command resumes'
-    ) from error
-
-
-def _whole(checkpoints: Path) -> list[int]:
-  """Returns the steps of the checkpoints that appeared under their names."""
-  try:
-    names = [path.name for path in checkpoints.iterdir()]
-  except (OSError, StorageError):
-    return []
-  return sorted(int(name) for name in names if name.isdecimal())
-
-
-def _clear(checkpoints: Path) -> None:
-  with contextlib.suppress(OSError, StorageError):
-    for path in checkpoints.glob('*.orbax-checkpoint-tmp'):
-      path.rmtree() if storage.is_remote(path) else shutil.rmtree(path)
-
-
-def broken_metrics(checkpoints: Path, names: Sequence[str]) -> list[Path]:
-  """Returns the checkpoints whose metrics cannot be ranked.
+def set_aside_unranked(
+  checkpoints: Path, names: Sequence[str], read_only: bool
+) -> list[str]:
+  """Sets those aside whose metrics cannot be ranked.
 
   With one of them, no checkpoint could be opened.
 
   Args:
     checkpoints: the folder of all checkpoints of a run.
     names: of the metrics that decide which is the best.
+    read_only: whether to name one instead.
+
+  Returns:
+    A line about each.
+
+  Raises:
+    UserError: when that would be all of them, or `read_only` and there is one.
+    RetryError: when metrics cannot be read just now.
   """
-  broken = []
+  broken = list(_unranked(checkpoints, names))
+  if broken and read_only:
+    raise UserError(f'{broken[0]} is damaged (its metrics); move it away')
+  if broken and len(broken) == len(steps(checkpoints)):
+    raise none_readable(checkpoints, broken[-1].name, 'its metrics')
+  return [set_aside(path, 'its metrics') for path in broken]
+
+
+def none_readable(checkpoints: Path, step: int | str, why: str) -> UserError:
+  """Returns what is said where a run would have to begin anew."""
+  return UserError(
+    f'no checkpoint in {checkpoints} can be read ({step}: {why}); move the '
+    'folder away to start over'
+  )
+
+
+def steps(checkpoints: Path) -> list[int]:
+  """Returns the steps of the checkpoints that appeared under their names.
+
+  Raises:
+    OSError, StorageError: when that cannot be seen.
+  """
+  names = [path.name for path in checkpoints.iterdir()]
+  return sorted(int(name) for name in names if keeping.is_step(name))
+
+
+def _unranked(checkpoints: Path, names: Sequence[str]) -> Iterator[Path]:
   for path in sorted(checkpoints.glob('[0-9]*/metrics/metrics')):
-    name = path.parent.parent.name
-    if not name.isdecimal() or name != str(int(name)):
-      continue  # none of ours: 010 is not 10
+    checkpoint = path.parent.parent
+    if not keeping.is_step(checkpoint.name):
+      continue
     try:
       metrics = documents.parse(storage.read_text(path))
       is_broken = not all(math.isfinite(metrics[name]) for name in names)
-      is_broken |= metrics != _saved_metrics(path.parent.parent, metrics)
-    except (ValueError, LookupError, TypeError, OverflowError, OSError):
+      is_broken |= metrics != _saved_metrics(checkpoint, metrics)
+    except FileNotFoundError:  # the training has just removed this step
+      continue
+    except (ValueError, LookupError, TypeError, OverflowError):
       is_broken = True
+    except OSError as error:  # says nothing of what was saved
+      raise RetryError(f'cannot read {path}: {reason(error)}') from error
     if is_broken:
-      broken.append(path.parent.parent)
-  return broken
+      yield checkpoint
 
 
 def _saved_metrics(
@@ -162,11 +161,11 @@ def _saved_metrics(
     return default  # restoring it finds that out
 
 
-def set_aside(checkpoint: Path) -> Path:
+def set_aside(checkpoint: Path, why: str) -> str:
   """Moves a checkpoint to `checkpoints-unreadable`, so its step is free again.
 
   Returns:
-    Where it is now.
+    A line about it.
   """
   folder = checkpoint.parent.with_name('checkpoints-unreadable')
   if not storage.is_remote(folder):
@@ -177,23 +176,9 @@ def set_aside(checkpoint: Path) -> Path:
     number += 1
     target = folder / f'{checkpoint.name}-{number}'
   transfer.move(checkpoint, target)
-  return target
-
-
-def ignore_late_answers() -> None:
-  """Lets nobody hear what TensorStore answers once Orbax has given up.
-
-  After a save that fails, each file that was still to come would print a
-  traceback, from a thread: its event loop is closed.
-  """
-  before = sys.unraisablehook
-
-  def hear(unraisable: Any) -> None:
-    if str(unraisable.exc_value) != 'Event loop is closed':
-      before(unraisable)
-
-  if getattr(before, '__qualname__', '') != hear.__qualname__:
-    sys.unraisablehook = hear
+  return (
+    f'checkpoint {checkpoint.name} is damaged ({why}); it was moved to {target}'
+  )
 
 
 def attempt(restore: Callable[[], Any]) -> tuple[Any, str]:

@@ -30,5 +30,10 @@ def options(
   )
 
 
+def is_step(name: str) -> bool:
+  """Returns whether a checkpoint of ours has this name: 010 is not 10."""
+  return name.isdecimal() and name == str(int(name))
+
+
 def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
   return metrics[BEST_METRIC], -metrics['step']  # of equals, the first

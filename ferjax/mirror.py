@@ -17,8 +17,8 @@ from orbax.checkpoint.checkpoint_manager import (
   CheckpointManagerOptions,
 )
 
-from ferjax import scratch, storage, transfer
-from ferjax.errors import UserError
+from ferjax import damage, keeping, scratch, storage, transfer
+from ferjax.errors import StorageError, UserError
 from ferjax.storage import Path
 
 _LAST = '_CHECKPOINT_METADATA'  # put last: a step that has it is whole
@@ -38,6 +38,16 @@ def open_manager(
   return CheckpointManager(
     storage.absolute(folder), options=options, item_names=item_names
   )
+
+
+def whole_steps(manager: CheckpointManager) -> list[int]:
+  """Returns the steps that are whole where they are to stay, as last known."""
+  if isinstance(manager, _MirroredManager):
+    return manager.whole_steps()
+  try:
+    return damage.steps(manager.directory)
+  except (OSError, StorageError):  # the disk is gone
+    return []
 
 
 class _MirroredManager(CheckpointManager):
@@ -72,6 +82,10 @@ class _MirroredManager(CheckpointManager):
     super().delete(step)
     self._mirror.push()
 
+  def whole_steps(self) -> list[int]:
+    """Returns the steps that the bucket holds, as last known."""
+    return sorted(map(int, self._mirror.whole))
+
   def wait_until_finished(self) -> None:
     super().wait_until_finished()
     self._mirror.wait()
@@ -92,6 +106,7 @@ class _Mirror:
 
   Attributes:
     folder: of this machine, for Orbax.
+    whole: steps in the bucket, those that others put there later left out.
   """
 
   def __init__(self, remote: Path, skipped: str = '') -> None:
@@ -118,14 +133,15 @@ class _Mirror:
 
   def _fetch(self, skipped: str) -> None:
     names = [each.name for each in transfer.listing(self._remote)]
-    whole = _whole(names)
+    self.whole = _whole(names)
     wanted = [
       name
       for name in names
-      if _step(name) in whole
+      if _step(name) in self.whole
       and not (skipped and name.startswith(f'{_step(name)}/{skipped}/'))
     ]
     transfer.download(self._remote, wanted, self.folder)
+    self._ours = set(self.whole)  # nothing else there is ever removed
 
   def push(self) -> None:
     """Begins to bring the bucket to what is in the folder now.
@@ -139,6 +155,7 @@ class _Mirror:
     """Removes the steps here that are no longer in the bucket."""
     self.wait()
     there = {_step(each.name) for each in transfer.listing(self._remote)}
+    self.whole &= there
     for path in list(self.folder.iterdir()):
       if path.name not in there:
         shutil.rmtree(path)
@@ -164,16 +181,22 @@ class _Mirror:
   def _push(self) -> None:
     here = sorted(
       path.relative_to(self.folder).as_posix()
-      for path in self.folder.rglob('*')
+      for path in self.folder.glob('[0-9]*/**/*')
       if path.is_file()
     )
     there = [each.name for each in transfer.listing(self._remote)]
     known = _whole(there)
     new = [name for name in here if _step(name) not in known]
+    coming, kept = set(map(_step, new)), set(map(_step, here))
+    self._ours |= coming
+    # What half a copy of the same step left would be taken for part of it.
+    half = [n for n in there if _step(n) in coming and n not in new]
+    transfer.remove(self._remote, half)
     transfer.upload(self.folder, _without_last(new), self._remote)
     transfer.upload(self.folder, _only_last(new), self._remote)
-    kept = {_step(name) for name in here}
-    old = [name for name in there if _step(name) not in kept]
+    self.whole |= coming
+    old = [name for name in there if _step(name) in self._ours - kept]
+    self.whole &= kept
     transfer.remove(self._remote, _only_last(old))  # no longer whole
     transfer.remove(self._remote, _without_last(old))
 
@@ -183,7 +206,8 @@ def _step(name: str) -> str:
 
 
 def _whole(names: list[str]) -> set[str]:
-  return {_step(name) for name in names if name.endswith(f'/{_LAST}')}
+  steps = {_step(name) for name in _only_last(names)}
+  return set(filter(keeping.is_step, steps))
 
 
 def _only_last(names: list[str]) -> list[str]:

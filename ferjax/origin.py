@@ -45,6 +45,7 @@ def load(
       same_classes=source.class_names == dataset.class_names,
     )
   else:
+    weights.check_name(str(path), config.model.name)
     with transfer.fetched(path) as file:
       variables, report = weights.load(
         file, config.model.name, variables, image_shape, with_classifier=False

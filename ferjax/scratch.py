@@ -7,10 +7,11 @@ import os
 import pathlib
 import shutil
 import tempfile
-import time
 
 _PREFIX = 'ferjax-'
-_YOUNG = 60.0  # seconds: its maker may not have locked it yet
+# Others may call a folder like that; only ours have this file.
+_MARK = '.ferjax-scratch'
+_FILES = 'files'
 
 
 @contextlib.contextmanager
@@ -27,18 +28,24 @@ def folder() -> Iterator[pathlib.Path]:
   handle = os.open(mine, os.O_RDONLY)
   try:
     fcntl.flock(handle, fcntl.LOCK_EX)  # ends with the process
-    yield mine
+    (mine / _MARK).touch()  # from now on, it is left if it is not locked
+    (mine / _FILES).mkdir()
+    yield mine / _FILES
   finally:
-    shutil.rmtree(mine, ignore_errors=True)
+    _remove(mine)
     os.close(handle)
 
 
 def _remove_if_left(other: pathlib.Path) -> None:
-  if time.time() - other.stat().st_mtime < _YOUNG:
-    return
-  handle = os.open(other, os.O_RDONLY | os.O_DIRECTORY)
+  handle = os.open(other, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
   try:
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    shutil.rmtree(other)
+    if (other / _MARK).is_file():
+      _remove(other)
   finally:
     os.close(handle)
+
+
+def _remove(ours: pathlib.Path) -> None:
+  shutil.rmtree(ours / _FILES, ignore_errors=True)  # the mark stays till last
+  shutil.rmtree(ours, ignore_errors=True)

@@ -8,9 +8,6 @@ the other has, and this module has the rest. Whole folders: see `transfer`.
 from collections.abc import Iterator
 import contextlib
 import errno
-import functools
-import importlib.util
-import logging
 import os
 import pathlib
 import re
@@ -19,30 +16,15 @@ import uuid
 
 from etils import epath
 
+from ferjax import clients
 from ferjax.errors import StorageError, UserError
 
 Path = pathlib.Path | epath.Path
 
-# What opens each kind of bucket, and how one gets in.
-_CLIENTS = {'gs': 'gcsfs', 's3': 's3fs'}
-SCHEMES = tuple(_CLIENTS)
-_EXTRAS = {'gs': 'gcs', 's3': 's3'}
-_CREDENTIALS = {
-  'gs': 'run `gcloud auth application-default login`, or set'
-  ' GOOGLE_APPLICATION_CREDENTIALS',
-  's3': 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE',
-}
-_LIBRARIES = {'aiohttp', 'botocore', 'gcsfs', 'google', 's3fs'}
-# By their names, as neither package need be there.
-_NO_CREDENTIALS = {
-  'NoCredentialsError',
-  'PartialCredentialsError',
-  'CredentialRetrievalError',
-  'ProfileNotFound',
-  'TokenRetrievalError',
-  'DefaultCredentialsError',
-  'RefreshError',
-}
+SCHEMES = clients.SCHEMES
+file_system = clients.file_system
+is_of_client = clients.is_of_client
+reason = clients.reason
 
 
 def path(given: str | os.PathLike) -> Path:
@@ -60,13 +42,13 @@ def path(given: str | os.PathLike) -> Path:
   if not scheme:
     # Unlike pathlib's, this leaves the home of nobody as it is: not found.
     return pathlib.Path(os.path.expanduser(text))
-  if scheme[1] not in _CLIENTS:
+  if scheme[1] not in SCHEMES:
     raise UserError(
       f'{text}: {scheme[0]} is not supported; give a local path, gs:// or s3://'
     )
   if not text[len(scheme[0]) :].partition('/')[0]:
     raise UserError(f'{text} names no bucket; give {scheme[0]}BUCKET/FOLDER')
-  _check_access(text.rstrip('/'))
+  clients.check_access(text.rstrip('/'))
   return epath.Path(text)
 
 
@@ -83,12 +65,6 @@ def absolute(path: Path) -> Path:
 def identity(path: Path) -> str:
   """Returns one text for all paths that lead to the same place."""
   return os.fspath(path) if is_remote(path) else os.path.realpath(path)
-
-
-def file_system(path: str | os.PathLike) -> Any:
-  """Returns fsspec's file system of a path in a bucket."""
-  # epath asks for the same one, with the same arguments.
-  return epath.backend.fsspec_backend.fs(path)
 
 
 def read_text(path: Path, errors: str = 'strict') -> str:
@@ -110,7 +86,7 @@ def write_text(path: Path, text: str, errors: str = 'strict') -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-  """Writes a file whole or not at all, whenever the process is killed.
+  """Writes a file whole or not at all, though the power fail; none anew.
 
   Raises:
     OSError: if it cannot be written. What was there before is there still.
@@ -119,9 +95,14 @@ def write_bytes(path: Path, content: bytes) -> None:
     if is_remote(path):  # there, nothing is seen before it is whole
       path.write_bytes(content)
       return
+    if path.is_file() and path.read_bytes() == content:
+      return
     partial = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
-      partial.write_bytes(content)
+      with partial.open('wb') as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # or the name might outlast the content
       partial.replace(path)
     finally:
       partial.unlink(missing_ok=True)
@@ -168,83 +149,12 @@ def answering(path: str | os.PathLike) -> Iterator[None]:
     is_here = isinstance(error, OSError) and error.errno == errno.ENOSPC
     if is_here or not is_remote(path):
       raise
+    if clients.is_anonymous(error):
+      raise clients.no_credentials(path) from error
     if isinstance(error, FileNotFoundError):
       code = errno.ENOENT
-    elif _is_refusal(error):
+    elif clients.is_refusal(error):
       code = errno.EACCES
     else:
       raise StorageError(f'{path}: {reason(error)}') from error
     raise OSError(code, os.strerror(code), os.fspath(path)) from error
-
-
-def is_of_client(error: BaseException) -> bool:
-  """Whether this comes from what speaks to buckets, Orbax's clients too."""
-  libraries = {
-    kind.__module__.partition('.')[0] for kind in type(error).__mro__
-  }
-  return bool(libraries & _LIBRARIES)
-
-
-def reason(error: BaseException) -> str:
-  """Returns what an error says, in one line."""
-  said = getattr(error, 'strerror', None) or str(error).strip()
-  return said.splitlines()[0][:200] if said else type(error).__name__
-
-
-@functools.cache
-def _check_access(url: str) -> None:
-  """Raises UserError or StorageError if a path in a bucket cannot be read."""
-  scheme = url.partition('://')[0]
-  client, extra = _CLIENTS[scheme], _EXTRAS[scheme]
-  if not _is_installed(client):
-    raise UserError(
-      f"{scheme}:// needs {client}: pip install 'ferjax[{extra}]'"
-    )
-  _configure()
-  try:
-    try:
-      file_system(url).ls(url, detail=False)
-    except FileNotFoundError:  # this folder, or all of the bucket
-      root = '/'.join(url.split('/')[:3])
-      with contextlib.suppress(PermissionError):  # may see this folder alone
-        file_system(url).ls(root, detail=False)
-  except FileNotFoundError as error:
-    raise UserError(f'{url}: there is no bucket {root}') from error
-  except Exception as error:  # each client has errors of its own
-    if _is_refusal(error):
-      raise UserError(
-        f'{url}: permission denied ({reason(error)}); {_CREDENTIALS[scheme]}'
-      ) from error
-    raise StorageError(f'{url} does not answer: {reason(error)}') from error
-
-
-def _is_installed(client: str) -> bool:
-  return importlib.util.find_spec(client) is not None
-
-
-def _configure() -> None:
-  """Sets the clients up, before the first of them is made."""
-  import fsspec
-
-  for name in ('gcs', 's3'):
-    # Others write there too: TensorStore, other processes.
-    settings = fsspec.config.conf.setdefault(name, {})
-    settings.setdefault('use_listings_cache', False)
-  # Where TensorFlow is installed, epath would go by it, and by its settings.
-  os.environ.setdefault('EPATH_USE_TF', 'false')
-  # Would ask of every bucket what kind it is, for which a reader of objects
-  # may have no permission.
-  os.environ.setdefault('GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT', 'false')
-  for client in _CLIENTS.values():  # tracebacks of what is told in a line
-    logging.getLogger(client).setLevel(logging.CRITICAL)
-
-
-def _is_refusal(error: BaseException) -> bool:
-  """Whether a bucket answered that this user may not."""
-  kinds = {kind.__name__ for kind in type(error).__mro__}
-  return (
-    isinstance(error, PermissionError)
-    or bool(kinds & _NO_CREDENTIALS)
-    or getattr(error, 'code', None) in (401, 403)
-    or (isinstance(error, OSError) and str(error).startswith('Forbidden'))
-  )

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import os
 import pathlib
+import re
 from typing import Any, NamedTuple
 
 from ferjax import scratch, storage
-from ferjax.errors import UserError
+from ferjax.errors import UserError, printable
 from ferjax.storage import Path
 
 # What tells that an object is another than before; each client has its own.
@@ -51,7 +52,14 @@ def download(folder: Path, names: Sequence[str], target: pathlib.Path) -> None:
 
   Raises:
     OSError: if one cannot be fetched or written; others may be there then.
+    UserError: if one has a name that would lead elsewhere; nothing is fetched.
   """
+  for name in names:
+    if name[1:3] == ':\\' or {'', '.', '..'} & {*re.split(r'[/\\]', name)}:
+      raise UserError(
+        f'{folder}: an object there is called {printable(name, 80)!r}, which is'
+        ' no name for a file; remove it'
+      )
   target.mkdir(parents=True, exist_ok=True)
   if names:
     sources = [f'{folder}/{name}' for name in names]

@@ -20,7 +20,7 @@ from etils import epath
 import fsspec
 import pytest
 
-from ferjax import storage
+from ferjax import clients, storage
 
 NAME = 'ferjax'
 
@@ -127,10 +127,10 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
   """Puts one store behind `s3://ferjax` and `gs://ferjax`."""
   store = Store()
   monkeypatch.setattr(epath.backend._FileSystemSpecBackend, 'fs', _fs(store))
-  monkeypatch.setattr(storage, '_is_installed', lambda client: True)
-  storage._check_access.cache_clear()
+  monkeypatch.setattr(clients, '_is_installed', lambda client: True)
+  clients.check_access.cache_clear()
   yield store
-  storage._check_access.cache_clear()
+  clients.check_access.cache_clear()
 
 
 def _fs(store):

@@ -12,10 +12,11 @@ ROOT = pathlib.Path(__file__).parent.parent / 'ferjax'
 LAYERS = (
   'defaults documents errors gpus heap interrupts keeping scratch statistics'
   ' tables train_state',
-  'peers storage',
+  'clients peers',
+  'storage',
   'appended lock pages transfer',
   'config damage events plots views',
-  'cli durations logs mirror parallel processes workdir',
+  'cli durations logs mirror parallel processes unwritable workdir',
   'checkpoint joining recovery',
   'augment losses data models',
   'backbone muon weights',

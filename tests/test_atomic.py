@@ -78,6 +78,36 @@ def test_a_writer_killed_while_replacing_loses_nothing(tmp_path):
   assert (target / 'file').read_text() == 'old'
 
 
+def test_what_is_half_deleted_is_never_brought_back(tmp_path, monkeypatch):
+  target = tmp_path / 'b'
+  make(target, 'old')
+  (tmp_path / '.replaced').mkdir()  # of a start that was killed
+  removed = []
+
+  def rmtree(path, **_):
+    removed.append(path.name)
+
+  with monkeypatch.context() as patch:  # as killed before anything goes
+    patch.setattr(atomic.shutil, 'rmtree', rmtree)
+    make(target, 'new', overwrite=True)
+  assert removed == ['.incomplete']
+  assert not (tmp_path / '.replaced').exists()
+  make(target, 'newer', overwrite=True)
+  assert [path.name for path in tmp_path.iterdir()] == ['b']
+
+
+def test_what_another_process_replaces_is_left_to_it(tmp_path):
+  """Between its two renames, nothing is there but the old one."""
+  target = tmp_path / 'b'
+  make(target, 'old')
+  with atomic.folder(target, overwrite=True) as workspace:
+    target.rename(tmp_path / '.replaced')
+    with pytest.raises(UserError, match='another process is writing it'):
+      atomic.check(target, overwrite=True)
+    assert not target.exists()
+    (workspace / atomic.RESULT).mkdir()
+
+
 def test_leftovers_of_any_kind_are_removed(tmp_path):
   workspace = tmp_path / '.incomplete'
   (workspace / 'folder').mkdir(parents=True)
@@ -112,6 +142,17 @@ def test_in_a_bucket_a_folder_is_made_and_only_replaced_on_demand(store):
   assert store.objects['ferjax/data/b/file'] == b'old'
   publish('new', overwrite=True)
   assert store.objects == {
+    'ferjax/data/b/file': b'new',
+    f'ferjax/data/b/{atomic.LAST}': b'new',
+  }
+
+
+def test_in_a_bucket_what_is_not_ours_stays_without_overwrite(store):
+  store.put_object('ferjax/data/b/own.csv', b'mine')
+  store.put_object('ferjax/data/b/file', b'of a half upload')
+  publish('new')
+  assert store.objects == {
+    'ferjax/data/b/own.csv': b'mine',
     'ferjax/data/b/file': b'new',
     f'ferjax/data/b/{atomic.LAST}': b'new',
   }

@@ -1,3 +1,4 @@
+import os
 import pathlib
 import shutil
 
@@ -66,6 +67,21 @@ def test_a_copy_is_whole_or_not_there(folder, monkeypatch):
   (place / 'incomplete').mkdir()
   (place / 'incomplete' / 'a').write_bytes(b'a')
   assert len(list(cached.local(folder).iterdir())) == 3
+
+
+def test_a_file_that_strays_there_does_no_harm(folder):
+  place = cached.local(folder).parent
+  (place / '.DS_Store').write_text('')
+  storage.write_bytes(folder / 'a', b'AA')
+  new = cached.local(folder)
+  assert list(place.iterdir()) == [new]
+
+
+def test_a_copy_is_on_disk_before_it_has_its_name(folder, monkeypatch):
+  synced = []
+  monkeypatch.setattr(os, 'fsync', synced.append)
+  cached.local(folder)
+  assert len(synced) == 3
 
 
 def test_a_set_that_changes_meanwhile_is_refused(folder, monkeypatch):

@@ -1,20 +1,25 @@
 """What is saved comes back, the best stays, and damage is survived."""
 
+import errno
+import os
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from ferjax import parallel, train_state
+from ferjax import damage as damage_lib
+from ferjax import parallel, storage, train_state
 from ferjax.checkpoint import Checkpoints
-from ferjax.errors import UserError
+from ferjax.errors import RetryError, UserError
 
 
-def make_state(step=0, use_ema=False):
+def make_state(step=0, use_ema=False, shape=(30, 4)):
   rng = np.random.default_rng(step)
   variables = {
-    'params': {'dense': {'kernel': rng.random((30, 4), np.float32)}},
+    'params': {'dense': {'kernel': rng.random(shape, np.float32)}},
     'batch_stats': {'norm': {'mean': rng.random(4, np.float32)}},
   }
   state = train_state.create(variables, optax.sgd(0.1, momentum=0.9), use_ema)
@@ -90,6 +95,63 @@ def test_metrics_that_cannot_be_ranked_are_set_aside(tmp_path, metrics):
     assert checkpoints.best_step() == 10
 
 
+def break_metrics(workdir, *steps):
+  for step in steps:
+    path = workdir / 'checkpoints' / str(step) / 'metrics' / 'metrics'
+    path.write_text('')
+
+
+def test_nothing_is_moved_where_all_metrics_are_broken(tmp_path):
+  """The run would begin anew, and its arrays may be whole."""
+  save(tmp_path, {10: 0.5, 20: 0.7})
+  break_metrics(tmp_path, 10, 20)
+  with pytest.raises(UserError, match=r'can be read \(20: its metrics\); move'):
+    Checkpoints(tmp_path)
+  assert len(list((tmp_path / 'checkpoints').iterdir())) == 2
+  assert not (tmp_path / 'checkpoints-unreadable').exists()
+
+
+def test_broken_metrics_go_where_another_has_none(tmp_path):
+  save(tmp_path, {10: None, 20: 0.7})
+  break_metrics(tmp_path, 20)
+  with Checkpoints(tmp_path) as checkpoints:
+    assert checkpoints.restore_latest(make_state()).next_index == 10
+
+
+@pytest.mark.parametrize('read_only', [False, True])
+@pytest.mark.parametrize('code', [errno.EIO, errno.EACCES, errno.EMFILE])
+def test_metrics_that_cannot_be_read_just_now(
+  tmp_path, monkeypatch, code, read_only
+):
+  save(tmp_path, {10: 0.5, 20: 0.7})
+
+  def fail(path):
+    raise OSError(code, os.strerror(code))
+
+  monkeypatch.setattr(storage, 'read_text', fail)
+  with pytest.raises(RetryError, match=f'metrics: {os.strerror(code)}'):
+    Checkpoints(tmp_path, read_only=read_only)
+  assert len(list((tmp_path / 'checkpoints').iterdir())) == 2
+
+
+@pytest.mark.parametrize('read_only', [False, True])
+def test_a_step_that_goes_while_metrics_are_read(
+  tmp_path, monkeypatch, read_only
+):
+  save(tmp_path, {10: 0.5, 20: 0.7})
+  read = storage.read_text
+
+  def miss(path):
+    if '/10/' in str(path):
+      shutil.rmtree(tmp_path / 'checkpoints' / '10', ignore_errors=True)
+    return read(path)
+
+  monkeypatch.setattr(storage, 'read_text', miss)
+  with Checkpoints(tmp_path, read_only=read_only) as checkpoints:
+    assert checkpoints.steps() == [20]
+    assert not checkpoints.complaints
+
+
 def test_config_is_in_every_checkpoint(tmp_path):
   save(tmp_path, {5: None}, config={'seed': 3})
   stored = tmp_path / 'checkpoints' / '5' / 'config' / 'metadata'
@@ -134,6 +196,38 @@ def test_damaged_newest_is_set_aside_and_the_one_before_used(tmp_path, pattern):
     checkpoints.save(make_state(20))  # the step is free again
     checkpoints.wait()
     assert checkpoints.steps() == [10, 20]
+
+
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, np.float32, np.bool_])
+def test_a_digest_is_of_any_array(dtype):
+  arrays = [np.ones(shape, dtype) for shape in ((), (3,), (2, 3), (0, 2))]
+  digests = {damage_lib.digest(array) for array in arrays}
+  assert len(digests) == 4
+  assert damage_lib.digest(arrays[::-1]) == damage_lib.digest(arrays)
+  assert damage_lib.digest(np.zeros((), dtype)) not in digests
+
+
+@pytest.mark.parametrize('place', [0.1, 0.5, 0.9])
+def test_a_flipped_bit_of_a_large_array_is_found(tmp_path, place):
+  """Which TensorStore does not see: it checks what lies in small ones."""
+  state = make_state(20, shape=(128, 128))
+  with Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(make_state(10, shape=(128, 128)))
+    checkpoints.save(state)
+  files = (tmp_path / 'checkpoints' / '20' / 'model').glob('**/d/*')
+  path = max(files, key=lambda file: file.stat().st_size)
+  data = bytearray(path.read_bytes())
+  assert len(data) > 10_000
+  data[int(place * len(data))] ^= 4
+  path.write_bytes(data)
+  match = 'damaged .the values of its model are not those that were saved'
+  with (
+    Checkpoints(tmp_path, read_only=True) as checkpoints,
+    pytest.raises(UserError, match=match),
+  ):
+    checkpoints.restore_model('20', state.variables)
+  with Checkpoints(tmp_path) as checkpoints:
+    assert checkpoints.restore_latest(state).next_index == 10
 
 
 def test_nothing_is_moved_where_nothing_can_be_read(tmp_path, monkeypatch):

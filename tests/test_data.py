@@ -6,7 +6,7 @@ import pytest
 import tensorflow_datasets as tfds
 from test_reader import COLOR, LABELS, encode, write_foreign
 
-from ferjax import data, plots, storage
+from ferjax import clients, data, plots
 from ferjax.config import default_config
 from ferjax.data import folds, pipeline, reader, records, training
 from ferjax.data.dataset import CLASS_NAMES, Dataset, Split
@@ -181,8 +181,8 @@ def test_a_fold_without_subjects_is_refused(tmp_path):
 
 
 def test_a_bucket_needs_gcsfs(monkeypatch):
-  monkeypatch.setattr(storage, '_is_installed', lambda client: False)
-  storage._check_access.cache_clear()
+  monkeypatch.setattr(clients, '_is_installed', lambda client: False)
+  clients.check_access.cache_clear()
   config = make_config('gs://bucket/data', name='fer2013')
   with pytest.raises(UserError, match=r"pip install 'ferjax\[gcs\]'"):
     data.load_dataset(config, ['train'])

@@ -5,10 +5,12 @@ import math
 import os
 import shutil
 import signal
+from unittest import mock
 
 import jax
 import numpy as np
 import pytest
+import test_checkpoint
 
 from ferjax import config as config_lib
 from ferjax import logs
@@ -20,7 +22,7 @@ from ferjax.meter import Meter
 from ferjax.parallel import to_host
 from ferjax.studies import outcome
 from ferjax.train import member_config, train_and_evaluate
-from ferjax.training import members
+from ferjax.training import loop, members
 
 
 def last_state(workdir):
@@ -129,6 +131,23 @@ def test_members_without_a_common_step_go_on_alone(
   assert 'each goes on by itself' in capsys.readouterr().out
   for name in ('0', '1'):
     assert last_state(tmp_path / name).step == 6
+
+
+def test_no_later_checkpoint_goes_before_all_read_the_common_one(tmp_path):
+  """Or a member would lose the only one that it can read."""
+  for name, steps in (('a', (10, 20)), ('b', (10,))):
+    test_checkpoint.save(tmp_path / name, dict.fromkeys(steps))
+  test_checkpoint.damage(tmp_path / 'a', 10, 'model/**/d/*')
+  run = mock.Mock(state=test_checkpoint.make_state())
+  with (
+    Checkpoints(tmp_path / 'a') as a,
+    Checkpoints(tmp_path / 'b') as b,
+    pytest.raises(loop.ApartError, match='step 10 cannot be read by all'),
+  ):
+    loop._begin([mock.Mock(run=run, checkpoints=each) for each in (a, b)])
+  with Checkpoints(tmp_path / 'a') as a:
+    assert a.steps() == [10, 20]
+    assert a.restore_latest(run.state).next_index == 20
 
 
 @pytest.mark.slow

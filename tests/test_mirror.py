@@ -133,14 +133,43 @@ def test_unranked_metrics_are_found_in_the_bucket(workdir, store):
 
 
 def test_a_failed_upload_is_told(workdir, store):
-  with Checkpoints(workdir) as checkpoints:
+  """With what the bucket has, not what the temporary folder had."""
+  with Checkpoints(workdir, keep=1) as checkpoints:
     checkpoints.save(make_state(1))
     checkpoints.wait()
     store.failure = ConnectionError('no route')
     checkpoints.save(make_state(2))
-    with pytest.raises(RetryError, match=r'written to s3://.*no route'):
+    match = r'written to s3://.*no route.*; those of steps \[1\] are whole'
+    with pytest.raises(RetryError, match=match):
       checkpoints.wait()
   assert steps(store) == ({'1'}, {'1'})
+
+
+def test_where_nothing_was_uploaded_nothing_is_there(workdir, store):
+  with Checkpoints(workdir) as checkpoints:
+    store.failure = ConnectionError('no route')
+    checkpoints.save(make_state(1))
+    with pytest.raises(RetryError, match='none is there'):
+      checkpoints.wait()
+
+
+def test_objects_of_the_user_stay(workdir, store):
+  theirs = ['NOTES.txt', 'export/model', f'best-old/{LAST}', '7/model/half']
+  names = [f'ferjax/runs/a/checkpoints/{name}' for name in theirs]
+  for name in names:
+    store.put_object(name, b'mine')
+  save(workdir, 1, 2, 3, 4)
+  save(workdir, 5)
+  assert [store.objects.get(name) for name in names] == [b'mine'] * 4
+  assert steps(store)[1] == {'4', '5', 'best-old'}
+
+
+def test_half_a_step_goes_when_it_is_saved_again(workdir, store):
+  name = 'ferjax/runs/a/checkpoints/3/model/half'
+  store.put_object(name, b'')
+  save(workdir, 3)
+  assert name not in store.objects
+  assert steps(store) == ({'3'}, {'3'})
 
 
 def test_what_a_bucket_that_is_down_holds_is_not_damaged(workdir, store):

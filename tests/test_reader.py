@@ -246,7 +246,7 @@ def test_our_own_data_come_before_newer_ones_of_others(tmp_path):
   )
   assert (theirs.name, ours.name) == ('3.0.1', '1.0.0')
   assert str(reader.find(str(tmp_path), 'pets')) == str(ours)
-  for damaged in ('{', '[]', None):
+  for damaged in ('{', '[]', '[' * 100_000, None):
     info = theirs / 'dataset_info.json'
     info.write_text(damaged) if damaged else info.unlink()
     assert str(reader.find(str(tmp_path), 'pets')) == str(ours)

@@ -114,6 +114,19 @@ def test_a_run_in_a_bucket_gives_its_weights(make_config, workdir, store):
   assert not differing(source, started.state)
 
 
+@pytest.mark.parametrize('place', ['s3://ferjax', 'gs://ferjax', '/models'])
+def test_what_a_file_is_called_counts_wherever_it_lies(
+  make_config, store, place
+):
+  """Once it is fetched, it lies in a folder of another name."""
+  name = 'tf_efficientnet_b0.in1k/model.safetensors'
+  store.put_object(f'ferjax/{name}', b'')
+  config = make_config()
+  config.init_from, config.model.name = f'{place}/{name}', 'efficientnet_b0'
+  with pytest.raises(UserError, match=f'{place}/{name}: the tf_ networks'):
+    origin.load(config, None, (48, 48, 1), {})
+
+
 def test_a_missing_file_is_refused_and_not_needed_to_resume(
   make_config, tmp_path
 ):

@@ -19,13 +19,13 @@ with scratch.folder() as folder:
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
   monkeypatch.setattr(scratch.tempfile, 'tempdir', str(tmp_path))
-  monkeypatch.setattr(scratch, '_YOUNG', -1.0)
   return tmp_path
 
 
 def test_a_folder_is_there_and_gone(home):
   with scratch.folder() as folder:
-    assert folder.parent == home
+    assert folder.parent.parent == home
+    assert list(folder.iterdir()) == []
     (folder / 'file').touch()
   assert list(home.iterdir()) == []
 
@@ -52,12 +52,24 @@ def test_of_others_only_what_was_left_is_removed(home):
   assert list(home.iterdir()) == [other]
 
 
-def test_what_was_just_made_is_left_alone(home, monkeypatch):
-  monkeypatch.setattr(scratch, '_YOUNG', 60.0)
+def test_what_was_just_made_is_left_alone(home):
+  """Its maker has not locked and marked it yet."""
   (home / 'ferjax-new').mkdir()
   with scratch.folder():
     pass
   assert [path.name for path in home.iterdir()] == ['ferjax-new']
+
+
+def test_a_users_folder_of_such_a_name_stays(home):
+  run = home / 'ferjax-runs' / 'a'
+  run.mkdir(parents=True)
+  (run / 'metrics.jsonl').write_text('{}')
+  (home / 'ferjax-link').symlink_to(home / 'ferjax-runs')
+  os.utime(home / 'ferjax-runs', (0, 0))  # as after a night
+  with scratch.folder():
+    pass
+  assert (run / 'metrics.jsonl').read_text() == '{}'
+  assert (home / 'ferjax-link').exists()
 
 
 def test_nothing_but_folders_of_ours_is_touched(home):

@@ -5,7 +5,7 @@ import pathlib
 from etils import epath
 import pytest
 
-from ferjax import storage
+from ferjax import clients, storage
 from ferjax.errors import StorageError, UserError
 
 
@@ -66,7 +66,7 @@ def test_what_cannot_be_a_path_is_one_line(store, given, match):
     (PermissionError('Access Denied'), 'denied .Access Denied.; set AWS_'),
     (OSError('Forbidden: b/o\nno'), r'permission denied \(Forbidden: b/o\)'),
     (NoCredentialsError('Unable to locate'), 'denied .*; set AWS_ACCESS'),
-    (HttpError('Anonymous caller'), 'denied .Anonymous caller.'),
+    (HttpError('Invalid Credentials'), 'denied .Invalid Credentials.'),
   ],
 )
 def test_who_may_not_is_told_how(store, failure, match):
@@ -74,6 +74,22 @@ def test_who_may_not_is_told_how(store, failure, match):
   with pytest.raises(UserError, match=match) as caught:
     storage.path('s3://ferjax/x')
   assert '\n' not in str(caught.value)
+
+
+def test_who_gave_no_credentials_may_try_again(store):
+  """Those of a machine may come late, which ends no job for good."""
+  path = storage.path('gs://ferjax/x')
+  clients.check_access.cache_clear()
+  store.failure = HttpError('Anonymous caller does not have storage.objects.')
+  for call in (
+    lambda: storage.path('gs://ferjax/x'),
+    lambda: storage.read_text(path),
+    lambda: storage.write_text(path, ''),
+  ):
+    match = '^gs://ferjax/x: no credentials were found; run `gcloud auth'
+    with pytest.raises(StorageError, match=match) as caught:
+      call()
+    assert '\n' not in str(caught.value)
 
 
 def test_a_bucket_that_does_not_answer_is_worth_another_try(store):
@@ -88,8 +104,8 @@ def test_a_bucket_that_does_not_answer_is_worth_another_try(store):
   ('scheme', 'client', 'extra'), [('gs', 'gcsfs', 'gcs'), ('s3', 's3fs', 's3')]
 )
 def test_a_client_that_is_missing_is_named(monkeypatch, scheme, client, extra):
-  monkeypatch.setattr(storage, '_is_installed', lambda name: name != client)
-  storage._check_access.cache_clear()
+  monkeypatch.setattr(clients, '_is_installed', lambda name: name != client)
+  clients.check_access.cache_clear()
   match = rf"{scheme}:// needs {client}: pip install 'ferjax\[{extra}\]'"
   with pytest.raises(UserError, match=match):
     storage.path(f'{scheme}://ferjax/x')
@@ -125,6 +141,30 @@ def test_a_local_file_is_whole_or_not_there(tmp_path, monkeypatch):
     storage.write_text(path, 'new')
   assert [p.name for p in tmp_path.iterdir()] == ['a']
   assert path.read_text() == 'old'
+
+
+def test_a_local_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+  path = tmp_path / 'a'
+  synced = []
+
+  def fsync(handle):
+    assert not path.exists() or path.read_text() == 'old'
+    synced.append(os.fstat(handle).st_size)
+
+  monkeypatch.setattr(os, 'fsync', fsync)
+  storage.write_text(path, 'old')
+  storage.write_text(path, 'newer')
+  assert synced == [3, 5]
+
+
+def test_what_is_there_already_is_not_written_again(tmp_path):
+  path = tmp_path / 'a'
+  storage.write_text(path, 'same')
+  before = path.stat()
+  storage.write_text(path, 'same')
+  assert path.stat().st_ino == before.st_ino
+  storage.write_text(path, 'other')
+  assert path.read_text() == 'other'
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,22 @@ def test_a_folder_is_fetched_whole(home):
     assert found == ['in', 'in/two [x]', 'one']
 
 
+@pytest.mark.parametrize(
+  'name',
+  ['../../out', 'in/../x', '..', './x', 'in//x', '/tmp/x', r'C:\x', r'..\x'],
+)
+def test_a_name_that_leads_elsewhere_is_refused(home, tmp_path, name):
+  with pytest.raises(UserError, match=r'^s3://ferjax/a: an object there is'):
+    transfer.download(home, ['one', name], tmp_path / 'some' / 'where')
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_such_a_name_is_not_fetched(home, store):
+  store.put_object('ferjax/a/../../out', b'x')
+  with pytest.raises(UserError, match='out'), transfer.fetched(home):
+    pass
+
+
 def test_what_is_not_there_is_not_fetched(home):
   with transfer.fetched(home / 'none') as local:
     assert not local.exists()

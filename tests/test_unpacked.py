@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,14 @@ def test_what_a_killed_start_leaves_is_not_trusted(folder):
   assert len(kept(folder)) == 1
 
 
+def test_a_file_that_strays_there_does_no_harm(folder):
+  load(folder)
+  (kept(folder)[0].parent / '.DS_Store').write_text('')
+  (folder / 'records').write_text('other ones')
+  assert isinstance(load(folder)['image'], Mapped)
+  assert len(kept(folder)) == 1
+
+
 def test_of_several_at_once_one_decodes(folder):
   times, results = [], []
   threads = [
@@ -195,7 +204,7 @@ def test_of_several_at_once_one_decodes(folder):
 
 def fill_at_once(folder, monkeypatch):
   monkeypatch.setattr(
-    unpacked.shutil, 'disk_usage', lambda _: mock.Mock(free=IMAGES.nbytes - 1)
+    shutil, 'disk_usage', lambda _: mock.Mock(free=IMAGES.nbytes - 1)
   )
 
 
@@ -230,7 +239,7 @@ def test_what_is_unpacked_is_used_where_nothing_can_be_written(
   folder, monkeypatch
 ):
   load(folder)
-  monkeypatch.setattr(unpacked, '_make', None)
+  monkeypatch.setattr(unpacked, '_fill', None)
   monkeypatch.setattr(os, 'open', None)
   assert isinstance(load(folder)['image'], Mapped)
 

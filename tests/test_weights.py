@@ -213,12 +213,16 @@ def test_arrays_that_are_none_are_refused(save, name, array, message):
 
 
 @pytest.mark.parametrize('name', ['efficientnet_b0', 'mobilenet_v2'])
-def test_networks_that_pad_as_tensorflow_are_refused(tmp_path, name):
-  for path in 'tf_some.pth', 'timm--tf_efficientnet_b0/model.safetensors':
+def test_networks_that_pad_as_tensorflow_are_refused(name):
+  for path in (
+    'tf_some.pth',
+    'timm--tf_efficientnet_b0/model.safetensors',
+    's3://models/tf_efficientnet_b0.in1k/model.safetensors',
+  ):
     with pytest.raises(UserError, match='pad as TensorFlow does, where the'):
-      weights.load(tmp_path / path, name, {'params': {}})
-  with pytest.raises(UserError, match='there is no weight file'):
-    weights.load(tmp_path / 'tf_some.pth', 'resnet18', {'params': {}})
+      weights.check_name(path, name)
+  weights.check_name('tf_some.pth', 'resnet18')
+  weights.check_name('/tmp/tf_/model.pth', name)
 
 
 def test_nobody_publishes_weights_of_it(resnet18):

@@ -59,11 +59,11 @@ def folder(target: Path, overwrite: bool) -> Iterator[pathlib.Path]:
     if storage.is_remote(target):
       with scratch.folder() as temporary:
         yield temporary
-        _publish(temporary / RESULT, target)
+        _publish(temporary / RESULT, target, overwrite)
       return
     with _workspace(target) as workspace:
       yield workspace
-      _replace(target, workspace / RESULT)
+      _replace(target, workspace)
   except OSError as error:
     raise UserError(f'cannot write {target}: {error}') from error
 
@@ -76,17 +76,30 @@ def _check_local(target: pathlib.Path) -> None:
     raise UserError(f'cannot make {parent}: {error.strerror}') from None
   if not os.access(parent, os.W_OK):
     raise UserError(f'cannot write into {parent}: it is read-only')
-  if _old(target).exists() and not target.exists():  # killed in `_replace`
-    _old(target).rename(target)
+  if _was_replacing(target):
+    with _workspace(target):  # nobody is at it any more
+      if _was_replacing(target):
+        _old(target).rename(target)
 
 
-def _publish(new: pathlib.Path, target: Path) -> None:
-  """Puts a folder of files into a bucket, in the place of what is there."""
+def _was_replacing(target: pathlib.Path) -> bool:
+  return _old(target).exists() and not target.exists()
+
+
+def _publish(new: pathlib.Path, target: Path, overwrite: bool) -> None:
+  """Puts a folder of files into a bucket, in the place of what is there.
+
+  Args:
+    new: the folder of files.
+    target: the folder in the bucket.
+    overwrite: whether all else there goes; otherwise it may be anybody's.
+  """
   names = sorted(path.name for path in new.iterdir())
   old = [each.name for each in transfer.listing(target)]
   transfer.remove(target, [name for name in old if name == LAST])
   transfer.upload(new, [name for name in names if name != LAST], target)
-  transfer.remove(target, sorted({*old} - {*names, LAST}))
+  if overwrite:
+    transfer.remove(target, sorted({*old} - {*names, LAST}))
   transfer.upload(new, [LAST], target)
 
 
@@ -102,27 +115,31 @@ def _workspace(target: pathlib.Path) -> Iterator[pathlib.Path]:
     raise UserError(f'{target}: another process is writing it') from None
   try:
     for leftover in workspace.iterdir():
-      _remove(leftover)
+      remove(leftover)
     yield workspace
   finally:
     shutil.rmtree(workspace, ignore_errors=True)
     os.close(handle)
 
 
-def _remove(path: pathlib.Path) -> None:
+def remove(path: pathlib.Path) -> None:
+  """Removes whatever this is; of a link, not where it leads."""
   if path.is_dir() and not path.is_symlink():
     shutil.rmtree(path)
   else:
     path.unlink()
 
 
-def _replace(target: pathlib.Path, new: pathlib.Path) -> None:
+def _replace(target: pathlib.Path, workspace: pathlib.Path) -> None:
+  """Renames alone, so that under a name nothing is ever half deleted."""
   old = _old(target)
+  if old.exists():
+    old.rename(workspace / 'older')
   if target.exists():
-    shutil.rmtree(old, ignore_errors=True)
     target.rename(old)
-  new.rename(target)
-  shutil.rmtree(old, ignore_errors=True)
+  (workspace / RESULT).rename(target)
+  if old.exists():
+    old.rename(workspace / 'old')
 
 
 def _old(target: pathlib.Path) -> pathlib.Path:

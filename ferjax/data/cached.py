@@ -6,16 +6,12 @@ their sizes and when they were written. It appears whole or not at all, takes
 the place of copies of earlier objects, and may be deleted at any time.
 """
 
-import errno
-import fcntl
 import hashlib
 import os
 import pathlib
-import shutil
-import sys
 
 from ferjax import storage, transfer
-from ferjax.data import atomic
+from ferjax.data import atomic, once
 from ferjax.errors import UserError
 from ferjax.storage import Path
 
@@ -28,8 +24,6 @@ def root() -> pathlib.Path:
 
 def local(folder: Path) -> Path:
   """Returns a prepared set on this machine: itself, or its copy.
-
-  Of several processes that come at once, one copies and the others wait.
 
   Args:
     folder: of the set, DATA_DIR/NAME/VERSION.
@@ -48,45 +42,22 @@ def local(folder: Path) -> Path:
     )
   place = root() / f'{folder.parent.name}-{_hash(os.fspath(folder))}'
   target = place / _hash(repr(objects))
-  if target.is_dir():
-    return target
-  try:
-    place.mkdir(parents=True, exist_ok=True)
-    handle = os.open(place, os.O_RDONLY)
-  except OSError as error:
-    raise _cannot_copy(folder, place, error) from error
-  try:
-    fcntl.flock(handle, fcntl.LOCK_EX)  # ends with the process
-    if not target.is_dir():
-      _copy(folder, objects, target)
-  finally:
-    os.close(handle)
-  return target
-
-
-def _copy(
-  folder: Path, objects: list[transfer.Object], target: pathlib.Path
-) -> None:
-  """Makes the copy `target`, and removes all else beside it."""
   size = sum(each.size for each in objects)
-  workspace = target.with_name('incomplete')
-  try:
-    for stale in target.parent.iterdir():
-      shutil.rmtree(stale)
-    if size > shutil.disk_usage(target.parent).free:
-      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    print(
-      f'copying {size / 1e6:,.0f} MB of {folder} to {target}, once',
-      file=sys.stderr,
-    )
+  note = f'copying {size / 1e6:,.0f} MB of {folder} to {target}, once'
+
+  def fill(workspace: pathlib.Path) -> None:
     transfer.download(folder, [each.name for each in objects], workspace)
     if _objects(folder) != objects:
       raise UserError(f'{folder} changed while it was read; try again')
-    workspace.rename(target)
+
+  try:
+    once.make(target, size, note, fill)
   except OSError as error:
-    raise _cannot_copy(folder, target.parent, error) from error
-  finally:
-    shutil.rmtree(workspace, ignore_errors=True)
+    raise UserError(
+      f'cannot copy {folder} to {place} ({storage.reason(error)}); set'
+      ' XDG_CACHE_HOME to a folder with room'
+    ) from error
+  return target
 
 
 def _objects(folder: Path) -> list[transfer.Object]:
@@ -95,10 +66,3 @@ def _objects(folder: Path) -> list[transfer.Object]:
 
 def _hash(text: str) -> str:
   return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _cannot_copy(folder: Path, place: Path, error: OSError) -> UserError:
-  return UserError(
-    f'cannot copy {folder} to {place} ({storage.reason(error)}); set'
-    ' XDG_CACHE_HOME to a folder with room'
-  )

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import functools
 import io
-import json
 from typing import Any
 
 from etils import epath
@@ -17,7 +16,7 @@ import numpy as np
 import PIL.Image
 import tensorflow_datasets as tfds
 
-from ferjax import storage
+from ferjax import documents, storage
 from ferjax.data import cached, declared, records, unpacked
 from ferjax.data.dataset import Split
 from ferjax.errors import UserError
@@ -199,7 +198,7 @@ def _newest_version(folder: epath.Path) -> epath.Path | None:
 def _is_own(path: epath.Path) -> bool:
   """Whether ferjax wrote the data set in this folder."""
   try:
-    info = json.loads(storage.read_text(path / 'dataset_info.json'))
+    info = documents.parse(storage.read_text(path / 'dataset_info.json'))
   except (OSError, ValueError):
     return False  # `Prepared` says what is wrong with it
   return isinstance(info, dict) and info.get('moduleName') == records.__name__

@@ -7,18 +7,15 @@ or not at all, and may be deleted at any time.
 """
 
 from collections.abc import Callable, Sequence
-import errno
-import fcntl
 import hashlib
 import math
-import os
 import pathlib
-import shutil
 import sys
 
 from etils import epath
 import numpy as np
 
+from ferjax.data import once
 from ferjax.data.mapped import Mapped
 
 LIMIT = 1 << 28  # bytes of images: a split that has more stays on disk
@@ -67,20 +64,11 @@ def _mapped(
   shape: Sequence[int],
   decode: Callable[[Put], Arrays],
 ) -> Arrays:
-  """Returns a split's arrays from its files, which it makes if need be.
-
-  Of several processes that come at once, one makes them and the others wait.
-  """
+  """Returns a split's arrays from its files, made if need be."""
   target = folder / '.unpacked' / split_name / _key(folder)
-  if not target.is_dir():
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(target.parent, os.O_RDONLY)
-    try:
-      fcntl.flock(handle, fcntl.LOCK_EX)  # ends with the process
-      if not target.is_dir():
-        _make(target, shape, decode)
-    finally:
-      os.close(handle)
+  size = math.prod(shape)
+  note = f'unpacking {size / 1e9:.1f} GB of images to {target}, once'
+  once.make(target, size, note, lambda place: _fill(place, shape, decode))
   # A plain array of the same memory: np.memmap is slow to index.
   images = np.asarray(np.load(target / 'image.npy', mmap_mode='r'))
   others = [path for path in target.iterdir() if path.stem != 'image']
@@ -98,34 +86,14 @@ def _key(folder: pathlib.Path) -> str:
   return digest.hexdigest()
 
 
-def _make(
-  target: pathlib.Path, shape: Sequence[int], decode: Callable[[Put], Arrays]
+def _fill(
+  folder: pathlib.Path, shape: Sequence[int], decode: Callable[[Put], Arrays]
 ) -> None:
-  """Makes the folder `target`, and removes all else beside it."""
-  # Of other records, or of a start that was killed.
-  for stale in target.parent.iterdir():
-    shutil.rmtree(stale)
-  size = math.prod(shape)
-  if size > shutil.disk_usage(target.parent).free:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target.parent))
-  workspace = target.with_name('incomplete')
-  workspace.mkdir()
-  print(
-    f'unpacking {size / 1e9:.1f} GB of images to {target}, once',
-    file=sys.stderr,
-  )
-  try:
-    # Not through a map: there a disk that fills up would kill the process.
-    with (workspace / 'image.npy').open('wb') as file:
-      np.lib.format.write_array_header_1_0(
-        file, {'shape': tuple(shape), 'fortran_order': False, 'descr': '|u1'}
-      )
-      arrays = decode(lambda row, image: file.write(image.tobytes()))
-    for name, values in arrays.items():
-      np.save(workspace / f'{name}.npy', values)
-    for path in workspace.iterdir():  # whole on disk before it has its name
-      with path.open('rb') as file:
-        os.fsync(file.fileno())
-    workspace.rename(target)
-  finally:
-    shutil.rmtree(workspace, ignore_errors=True)
+  # Not through a map: there a disk that fills up would kill the process.
+  with (folder / 'image.npy').open('wb') as file:
+    np.lib.format.write_array_header_1_0(
+      file, {'shape': tuple(shape), 'fortran_order': False, 'descr': '|u1'}
+    )
+    arrays = decode(lambda row, image: file.write(image.tobytes()))
+  for name, values in arrays.items():
+    np.save(folder / f'{name}.npy', values)

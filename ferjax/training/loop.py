@@ -7,6 +7,7 @@ import jax
 
 from ferjax import parallel, processes
 from ferjax.data import pipeline
+from ferjax.errors import UserError
 from ferjax.interrupts import StopSignals
 from ferjax.logs import MetricLogger, Progress
 from ferjax.meter import Meter
@@ -104,12 +105,15 @@ def _begin(members: Sequence[Member]) -> tuple[list[TrainState], int]:
     saved = set.intersection(*(set(m.checkpoints.steps()) for m in members))
     if not saved:
       raise ApartError('interrupted in different places')
-    starts = {max(saved)}
-    for member in members:
-      member.checkpoints.forget_after(max(saved))
-    found = [m.checkpoints.restore_latest(m.run.state) for m in members]
-    if any(r is None or r.next_index not in starts for r in found):
-      raise ApartError('not all can read the step they have in common')
+    starts = {common := max(saved)}
+    try:
+      found = [
+        m.checkpoints.restore_latest(m.run.state, common) for m in members
+      ]
+    except UserError as error:
+      raise ApartError(f'step {common} cannot be read by all') from error
+    for member in members:  # only now: the later ones might have been all
+      member.checkpoints.forget_after(common)
   states = []
   for member, restored in zip(members, found, strict=True):
     run = member.run

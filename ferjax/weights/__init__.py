@@ -78,7 +78,6 @@ def load(
   Raises:
     UserError: if the file cannot be read or is not of this network.
   """
-  names.refuse_tensorflow(path, model_name)
   theirs = names.shorten(files.read(path))
   table = names.find(model_name, _flatten(variables), theirs)
   looks = names.looks_like(theirs)
@@ -115,6 +114,16 @@ def load_own(
   if not same_classes:
     table = _without_classifier(table)
   return _merge(variables, table, theirs, lambda array, *_: array, 'the run')
+
+
+def check_name(given: str, model_name: str) -> None:
+  """Raises UserError if what the file is called tells that it cannot fit.
+
+  Args:
+    given: the path as the user gave it; a fetched file has another.
+    model_name: one of `ferjax.models.MODELS`.
+  """
+  names.refuse_tensorflow(given, model_name)
 
 
 def is_classifier(path: str) -> bool:

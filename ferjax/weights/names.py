@@ -1,7 +1,6 @@
 """Finds the names that the arrays of a file have for ours."""
 
 from collections.abc import Collection, Iterable, Mapping
-import pathlib
 import re
 from typing import Any
 
@@ -62,13 +61,17 @@ def shorten(arrays: Mapping[str, Any]) -> dict[str, Any]:
   return {short: arrays[name] for short, name in long.items()}
 
 
-def refuse_tensorflow(path: pathlib.Path, model_name: str) -> None:
+def refuse_tensorflow(path: str, model_name: str) -> None:
   """Raises a UserError if the file is one of timm's `tf_` networks.
 
   Only what the file is called tells: the names in it are those of the others.
+
+  Args:
+    path: as it was given, in a bucket too.
+    model_name: of the network that takes it.
   """
   pads = model_name in efficientnet.SIZES or model_name in mobilenet.SIZES
-  if pads and ('tf_' in path.name or 'tf_efficientnet' in str(path)):
+  if pads and ('tf_' in path.rpartition('/')[2] or 'tf_efficientnet' in path):
     raise UserError(
       f'{path}: the tf_ networks of timm pad as TensorFlow does, where the '
       'stride is 2 by one pixel less above and left than below and right, and '

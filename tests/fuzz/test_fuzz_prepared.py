@@ -120,6 +120,15 @@ def test_any_file_broken(home, whole, data):
     assert {image.tobytes() for image in split.images} == known
 
 
+@pytest.mark.parametrize('name', ['own', 'foreign'])
+def test_json_deeper_than_any_parser_goes(home, whole, name):
+  """Which `reader.find` meets before the rest: too rare among the others."""
+  for file in whole[name]:
+    if file.endswith('.json'):
+      found = load(home, name, whole[name] | {file: Content(b'[' * 100_000)})
+      assert isinstance(found, UserError), file
+
+
 @given(st.sampled_from(('num', 'names', 'shape', 'class')), st.data())
 @few
 @example('class', None)
