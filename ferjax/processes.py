@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
 
 import jax
@@ -61,17 +63,18 @@ def joined(
       address, count, process, facts or {}, start_timeout, silence_timeout
     )
   try:
-    jax.distributed.initialize(
-      address,
-      count,
-      process,
-      devices,
-      # It would find SLURM's or Open MPI's, and one GPU for each process.
-      cluster_detection_method='deactivate',
-      initialization_timeout=300,
-      # Later than ours, which say more.
-      heartbeat_timeout_seconds=max(100, int(2 * silence_timeout)),
-    )
+    with _keeping_sigterm():
+      jax.distributed.initialize(
+        address,
+        count,
+        process,
+        devices,
+        # It would find SLURM's or Open MPI's, and one GPU for each process.
+        cluster_detection_method='deactivate',
+        initialization_timeout=300,
+        # Later than ours, which say more.
+        heartbeat_timeout_seconds=max(100, int(2 * silence_timeout)),
+      )
     yield
   except BaseException as error:
     if count == 1:
@@ -81,6 +84,16 @@ def joined(
     if _self:
       _self.close()
     _self = None
+
+
+@contextlib.contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+  """Puts back how SIGTERM is handled; JAX's preemption service swallows it."""
+  before = signal.getsignal(signal.SIGTERM)
+  yield
+  # Only there Python takes signals.
+  if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, before)
 
 
 def _end_all(error: BaseException) -> None:

@@ -1,5 +1,8 @@
 """Where a process finds its place among others, and how it joins them."""
 
+import os
+import signal
+
 import jax
 import pytest
 
@@ -116,6 +119,23 @@ def test_a_failure_is_told_to_the_others(peer, capsys, error, message, status):
   shown = capsys.readouterr().err
   assert ('Traceback' in shown) == (status == 1)
   assert (f'error: {message}' in shown) == (status in (2, 4))
+
+
+def test_sigterm_is_not_left_to_jax(peer, monkeypatch):
+  heard = []
+  before = signal.signal(signal.SIGTERM, lambda *_: heard.append('ours'))
+  swallow = lambda *_: heard.append('jax')  # noqa: E731
+  monkeypatch.setattr(
+    jax.distributed,
+    'initialize',
+    lambda *_, **__: signal.signal(signal.SIGTERM, swallow),
+  )
+  try:
+    with processes.joined(*EXPLICIT):
+      os.kill(os.getpid(), signal.SIGTERM)
+  finally:
+    signal.signal(signal.SIGTERM, before)
+  assert heard == ['ours']
 
 
 def test_an_exit_status_is_left_alone(peer):
