@@ -54,11 +54,13 @@ def status() -> int:
 
 def end(message: str, status: int) -> NoReturn:
   """Ends the process at once, from any thread, whatever the others wait for."""
-  # Not by print, which may wait for a lock that another thread holds.
-  if sys.stdout.isatty():
-    os.write(1, b'\x1b[?25h')  # a bar hides the cursor
-  os.write(2, f'\nerror: {message}\n'.encode())
-  os._exit(status)
+  try:
+    # Not by print, which may wait for a lock that another thread holds.
+    if sys.stdout.isatty():
+      os.write(1, b'\x1b[?25h')  # a bar hides the cursor
+    os.write(2, f'\nerror: {message}\n'.encode(errors='backslashreplace'))
+  finally:  # also where nobody can read it
+    os._exit(status)
 
 
 def _end(number: int, frame: types.FrameType | None) -> None:

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 import contextlib
 import os
 import signal
-import sys
 import threading
 import traceback
 
 import jax
 
-from ferjax import gpus, peers
-from ferjax.errors import EXPECTED, RetryError, UserError
+from ferjax import failures, gpus, peers
+from ferjax.errors import RetryError, UserError
 
 _VERDICT = 5.0  # seconds in which a lost process is found out by name
 
@@ -100,19 +99,19 @@ def _end_all(error: BaseException) -> None:
   """Ends this process and the others, for an error of this one."""
   if isinstance(error, SystemExit):
     raise error
-  if isinstance(error, EXPECTED):
-    message, status = str(error), error.status
-    print(f'error: {message}', file=sys.stderr, flush=True)
-  elif isinstance(error, KeyboardInterrupt):
-    message, status = 'interrupted', 130
-  else:
+  explained = failures.explain(error)
+  if explained is None:
     # Where another process is gone, a collective fails in some way or other.
     _self.await_verdict(_VERDICT)
-    message, status = f'{type(error).__name__}: {error}'.splitlines()[0], 1
-    traceback.print_exception(error)
-  _self.fail(message, status)
-  sys.stdout.flush()
-  os._exit(status)  # what JAX does at exit waits for the others
+    line = f'{type(error).__name__}: {error}'.splitlines()[0]
+    explained = line, 1
+    with contextlib.suppress(OSError, ValueError):
+      traceback.print_exception(error)
+  elif not isinstance(error, KeyboardInterrupt):
+    failures.say(explained[0])
+  # After what is said here: JAX aborts this process once process 0 has left.
+  _self.fail(*explained)
+  failures.leave(explained[1])  # what JAX does at exit waits for the others
 
 
 def note(step: int) -> None:

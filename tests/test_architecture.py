@@ -13,7 +13,7 @@ LAYERS = (
   'defaults documents errors gpus heap interrupts keeping scratch statistics'
   ' tables train_state',
   'peers storage',
-  'appended lock pages transfer',
+  'appended failures lock pages transfer',
   'config damage events plots views',
   'cli durations logs mirror parallel processes workdir',
   'checkpoint joining recovery',

@@ -54,6 +54,22 @@ def test_the_second_sigint_ends_at_once(busy):
   )
 
 
+@pytest.mark.parametrize('message', ['gone', 'no text: \udcff'])
+@pytest.mark.parametrize('is_full', [False, True])
+def test_a_process_ends_whatever_it_would_say(message, is_full):
+  code = f'from ferjax import interrupts; interrupts.end({message!r}, 4)'
+  with open('/dev/full', 'w') as full:
+    done = subprocess.run(
+      [sys.executable, '-c', code],
+      stderr=full if is_full else subprocess.PIPE,
+      check=False,
+    )
+  assert done.returncode == 4
+  if not is_full:
+    assert done.stderr.startswith(b'\nerror: ')
+    assert b'Traceback' not in done.stderr
+
+
 def test_handlers_come_back_and_the_status_tells_the_signal():
   before = signal.getsignal(signal.SIGUSR1)
   with interrupts.StopSignals() as signals:

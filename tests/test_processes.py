@@ -1,12 +1,14 @@
 """Where a process finds its place among others, and how it joins them."""
 
+import errno
 import os
 import signal
+import types
 
 import jax
 import pytest
 
-from ferjax import gpus, peers, processes
+from ferjax import failures, gpus, peers, processes
 from ferjax.errors import RetryError, UserError
 
 SLURM = {
@@ -119,6 +121,19 @@ def test_a_failure_is_told_to_the_others(peer, capsys, error, message, status):
   shown = capsys.readouterr().err
   assert ('Traceback' in shown) == (status == 1)
   assert (f'error: {message}' in shown) == (status in (2, 4))
+
+
+def test_a_failure_is_told_where_nobody_reads_standard_error(peer, monkeypatch):
+  def write(text):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  stderr = types.SimpleNamespace(write=write)
+  monkeypatch.setattr(failures.sys, 'stderr', stderr)
+  for error in (RetryError('disk full'), KeyError('x')):
+    with pytest.raises(EndedError), processes.joined(*EXPLICIT):
+      raise error
+  assert ('disk full', 4) in peer.told
+  assert ("KeyError: 'x'", 1) in peer.told
 
 
 def test_sigterm_is_not_left_to_jax(peer, monkeypatch):
