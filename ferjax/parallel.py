@@ -42,9 +42,16 @@ def barrier(name: str) -> None:
 
 def any_process(flag: bool) -> bool:
   """Whether `flag` holds in some process; all of them must ask."""
+  return bool(most_of_processes(flag))
+
+
+def most_of_processes(number: int) -> int:
+  """Returns the largest number of any process; all of them must ask."""
   if jax.process_count() == 1:
-    return flag
-  return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+    return number
+  # Not 64 bits, which JAX would make 32 of, with a warning.
+  numbers = multihost_utils.process_allgather(np.array(number, np.int32))
+  return int(np.max(numbers))
 
 
 @contextlib.contextmanager

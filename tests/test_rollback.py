@@ -1,13 +1,15 @@
 """A training that goes astray stops, or goes back and takes another way."""
 
 import json
+import os
+import signal
 
 import jax
 import numpy as np
 from orbax.checkpoint import args
 import pytest
 
-from ferjax import inference, logs, parallel, recovery, steps, train
+from ferjax import inference, interrupts, logs, parallel, recovery, steps, train
 from ferjax.checkpoint import Checkpoints
 from ferjax.data import pipeline
 from ferjax.errors import TrainingError, UserError
@@ -68,6 +70,11 @@ def kill(state, sums):
   raise KilledError
 
 
+def terminate(state, sums):
+  os.kill(os.getpid(), signal.SIGTERM)
+  return state, sums
+
+
 @pytest.fixture
 def make(make_config):
   def make(**settings):
@@ -123,6 +130,30 @@ def test_a_kill_after_a_rollback_changes_nothing(make, poison, tmp_path):
   train.train_and_evaluate(make(), killed)
   for a, b in zip(final_params(whole), final_params(killed), strict=True):
     np.testing.assert_array_equal(a, b)
+
+
+def test_a_signal_is_not_forgotten_where_it_goes_back(
+  make, poison, tmp_path, capsys
+):
+  poison[12] = lambda *state: nan_everywhere(*terminate(*state))
+  assert train.train_and_evaluate(make(), tmp_path) is None
+  output = capsys.readouterr().out
+  assert 'back to step 10' in output
+  assert 'stopped by SIGTERM, step 11 is saved' in output
+  assert train.train_and_evaluate(make(), tmp_path)  # and then it is
+
+
+def test_a_signal_in_a_last_step_stops_the_next_training(
+  make, poison, tmp_path, monkeypatch
+):
+  poison[29] = terminate
+  config = make(num_members=2)
+  assert train.train_and_evaluate(config, tmp_path) is None
+  with Checkpoints(tmp_path / 'member_1') as checkpoints:
+    assert checkpoints.steps() == [1]
+  monkeypatch.setattr(interrupts, '_pending', None)
+  assert train.train_and_evaluate(make(), tmp_path / 'one')
+  monkeypatch.setattr(interrupts, '_pending', None)
 
 
 def test_without_a_checkpoint_it_begins_again(make, poison, tmp_path):
