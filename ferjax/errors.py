@@ -38,9 +38,11 @@ EXPECTED = (UserError, TrainingError, RetryError)
 
 
 def of_status(status: int, message: str) -> Exception:
-  """Returns the error that ends a binary with `status`; else a `RetryError`."""
+  """Returns the error that ends a binary with `status`, of whatever kind."""
   kinds = {kind.status: kind for kind in EXPECTED}
-  return kinds.get(status, RetryError)(message)
+  error = kinds.get(status, RetryError)(message)
+  error.status = status  # such as 130, where another process was interrupted
+  return error
 
 
 def printable(text: str, most: int | None = None) -> str:

@@ -75,8 +75,10 @@ def joined(
         heartbeat_timeout_seconds=max(100, int(2 * silence_timeout)),
       )
     yield
+    # None leaves before all are done, so that each is watched to the end.
+    agree('end', {})
   except BaseException as error:
-    if count == 1:
+    if _self is None:
       raise
     _end_all(error)
   finally:
@@ -110,8 +112,10 @@ def _end_all(error: BaseException) -> None:
   elif not isinstance(error, KeyboardInterrupt):
     failures.say(explained[0])
   # After what is said here: JAX aborts this process once process 0 has left.
-  _self.fail(*explained)
-  failures.leave(explained[1])  # what JAX does at exit waits for the others
+  try:
+    _self.fail(*explained)
+  finally:
+    failures.leave(explained[1])  # what JAX does at exit waits for the others
 
 
 def note(step: int) -> None:

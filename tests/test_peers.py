@@ -1,7 +1,9 @@
 """Processes that know of each other, here as threads over the loopback."""
 
 import concurrent.futures
+import fcntl
 import queue
+import resource
 import socket
 import time
 
@@ -9,7 +11,8 @@ import pytest
 
 from ferjax import peers
 from ferjax.errors import RetryError, UserError
-from ferjax.peers import hub, pace, words
+from ferjax.peers import hub, words
+from ferjax.peers.line import Line
 
 FACTS = {'batch_size': '16', 'seed': '0'}
 
@@ -209,11 +212,91 @@ def test_a_failure_is_told_to_all(company, failing):
   assert some.given[failing].empty()
 
 
+def test_a_failure_keeps_its_status_where_the_others_wait(company):
+  some = company(2)
+  some.start()
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    task = pool.submit(some.members[0].agree, 'data', {})
+    time.sleep(0.2)
+    some.members[1].fail('interrupted', 130)
+    assert isinstance(task.exception(), RetryError)
+  assert task.exception().status == 130
+
+
+@pytest.mark.parametrize('early', [0, 1])
+def test_one_that_leaves_early_is_not_waited_for(company, early):
+  some = company(2)
+  some.start()
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    task = pool.submit(some.members[1 - early].agree, 'end', {})
+    some.members[early].close()
+    error = task.exception(timeout=10)
+  assert isinstance(error, RetryError)
+  assert f'process {early}' in str(error)
+  assert 'has left early' in str(error)
+
+
+def test_one_message_ends_all_while_another_waits(port):
+  def hello(process, count):
+    where = {'host': 'h', 'pid': 1}
+    return {'kind': 'hello', 'process': process, 'count': count, **where}
+
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    self = hub.Hub(port, hello(0, 3), 20.0, 30.0)
+    self.start()
+    task = pool.submit(self.agree, 'config', {})
+    others = [socket.create_connection(('127.0.0.1', port)) for _ in range(2)]
+    time.sleep(0.6)  # it knows both
+    with self._changed:
+      time.sleep(0.3)  # it has looked, and waits for this
+      for i, count in ((1, 2), (2, 3)):
+        Line(others[i - 1]).send(hello(i, count))
+    assert 'is one of 2, process 0 one of 3' in str(task.exception(10))
+  self.join(10)
+  assert not self.is_alive()
+  for each in others:
+    each.close()
+
+
+def test_where_the_watch_breaks_the_run_ends(company, monkeypatch):
+  def fail():
+    raise KeyError('host')
+
+  some = company(2)
+  some.start()
+  monkeypatch.setattr(some.members[1], '_beat', fail)
+  message, status = some.verdict(1)
+  assert message == "the other processes are not watched: KeyError('host')"
+  assert status == 1
+  some.members[1]._line.finish(0)  # as its end does
+
+
+def test_a_connection_may_have_a_high_number():
+  limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+  resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+  try:
+    with socket.create_server(('127.0.0.1', 0)) as server:
+      one = socket.create_connection(server.getsockname())
+      other, _ = server.accept()
+      with one:
+        number = fcntl.fcntl(one, fcntl.F_DUPFD, 1500)
+        high = Line(socket.socket(fileno=number))
+      assert not high.wait(0)
+      with other:
+        Line(other).send({'kind': 'bye'})
+        assert high.wait(5)
+        assert high.receive() == [{'kind': 'bye'}]
+      high.finish(1)
+  finally:
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 def test_the_one_that_all_wait_for_is_named(company, capfd):
   some = company(3, silence=6.0)
   some.start()
-  for i in range(3):
-    some.members[i].note(7 if i == 1 else 8)
+  for step, at_work in ((7, (0, 1, 2)), (8, (0, 2))):
+    for i in at_work:
+      some.members[i].note(step)
   deadline = time.monotonic() + 20
   text = ''
   while 'all wait for process 1 (' not in text:
@@ -229,7 +312,12 @@ def test_strangers_do_not_disturb(company, port):
   some = company(2)
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
     task = pool.submit(some.start, delays={1: 1.0})
-    for text in (b'GET / HTTP/1.1\r\n\r\n', b'{"kind": "hello"}\n', b'[1]\n'):
+    for text in (
+      b'GET / HTTP/1.1\r\n\r\n',
+      b'{"kind": "hello"}\n',
+      b'{"kind": "hello", "process": 1, "count": 2}\n',
+      b'[1]\n',
+    ):
       deadline = time.monotonic() + 10
       while True:
         try:
@@ -264,30 +352,6 @@ def test_a_port_in_use_is_refused(port):
     pytest.raises(UserError, match=f'cannot listen on port {port}'),
   ):
     peers.join(f'127.0.0.1:{port}', 2, 0, {})
-
-
-def feed(*rounds):
-  """Returns who is named, of rounds of (input_wait, probe) of each process."""
-  judge = pace.Pace(len(rounds[0]))
-  named = []
-  for reports in rounds:
-    for i, (wait, probe) in enumerate(reports):
-      named += judge.add(i, {'input_wait': wait, 'probe': probe})
-  return named
-
-
-def test_slow_ones_are_named_after_three_rounds_in_a_row():
-  fine, reader, worker = (0.02, 0.001), (0.6, 0.001), (0.02, 0.004)
-  assert feed(*[[fine, fine]] * 9) == []
-  assert feed(*[[fine, reader]] * 2, [fine, fine], *[[fine, reader]] * 2) == []
-  assert feed(*[[fine, reader, fine]] * 6) == [
-    (1, 'it waits 60% of its time for images, others 2%')
-  ]
-  assert feed(*[[worker, fine, fine]] * 6) == [
-    (0, 'it computes 4.0 times as long as the quickest')
-  ]
-  assert feed(*[[reader, reader]] * 6) == []  # none of them is slower
-  assert [i for i, _ in feed(*[[reader, worker]] * 3)] == [0, 1]
 
 
 def test_differences_name_at_most_three_fields():

@@ -97,6 +97,7 @@ def test_several_join_before_jax_starts_and_leave_after_it(peer):
     ('note', 3),
     ('data', {'train': 'ab'}),
     {'input_wait': 0.5, 'probe': 0.01},
+    ('end', {}),
     'close',
   ]
   assert not processes.are_several()

@@ -39,6 +39,12 @@ class Line:
     except OSError:
       pass
 
+  def wait(self, seconds: float) -> bool:
+    """Waits for something to receive; returns whether there is."""
+    poll = select.poll()  # `select.select` knows 1024 files alone
+    poll.register(self._socket, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
+
   def receive(self) -> list[Message] | None:
     """Returns the messages that have come; None once the other end is gone.
 
@@ -70,7 +76,7 @@ class Line:
     deadline = time.monotonic() + seconds
     with contextlib.suppress(OSError):
       self._socket.shutdown(socket.SHUT_WR)
-    while select.select([self], [], [], max(0, deadline - time.monotonic()))[0]:
+    while self.wait(max(0, deadline - time.monotonic())):
       if self.receive() is None:
         break
     self._socket.close()

@@ -1,5 +1,6 @@
 """Processes that die, stand still, differ, come late or are slow: named."""
 
+import re
 import signal
 import time
 
@@ -41,6 +42,9 @@ def test_one_that_stands_still_is_named_then_missed(train, tmp_path):
   assert 8 < time.monotonic() - began < 60
   assert some.processes[0].returncode == 4
   output = some.output(0)
+  assert re.search(
+    r'warning: process 1 \(.*\) has been silent for [45] s', output
+  )
   assert 'error: process 1 (' in output
   assert 'has been silent for 12 s; the others stop' in output
   assert 'Traceback' not in output
