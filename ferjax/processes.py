@@ -45,9 +45,10 @@ def joined(
       taken for lost; one that is killed is missed at once.
 
   Raises:
-    UserError: when only some of the three are given, or none can be found, or
-      the facts differ.
-    RetryError: when a process does not start in time, or cannot be found.
+    UserError: when only some of the three are given, they cannot be, or none
+      can be found, or the facts differ.
+    RetryError: when a process does not start in time, or cannot be found, or
+      the port that a cluster chose is in use.
   """
   global _self
   place = _place(
@@ -58,9 +59,15 @@ def joined(
     return
   address, count, process, devices = place
   if count > 1:
-    _self = peers.join(
-      address, count, process, facts or {}, start_timeout, silence_timeout
-    )
+    try:
+      _self = peers.join(
+        address, count, process, facts or {}, start_timeout, silence_timeout
+      )
+    except OSError as error:
+      what = f'process 0 cannot listen at {address} ({error.strerror})'
+      if distributed:  # which port, a cluster chose
+        raise RetryError(f'{what}; another try may find it free') from None
+      raise UserError(f'{what}; give another --coordinator_address') from None
   try:
     with _keeping_sigterm():
       jax.distributed.initialize(
@@ -158,13 +165,31 @@ def _place(
   if distributed not in (None, 'auto'):
     raise UserError(f"--distributed={distributed} is unknown; have 'auto'")
   if all(value is None for value in explicit):
-    return _detect(timeout) if distributed == 'auto' else None
+    if distributed is None:
+      return None
+    place = _detect(timeout)
+    _check(*place[:3])
+    return place
   if distributed or any(value is None for value in explicit):
     raise UserError(
       'give --coordinator_address, --num_processes and --process_id '
       'together, or --distributed=auto alone'
     )
+  _check(*explicit)
   return (*explicit, None)
+
+
+def _check(address: str, count: int, process: int) -> None:
+  """Raises UserError for a place that cannot be."""
+  host, _, port = address.rpartition(':')
+  if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    raise UserError(f'--coordinator_address={address} is not host:port')
+  if count < 1:
+    raise UserError(f'--num_processes={count}: there is at least one')
+  if not 0 <= process < count:
+    raise UserError(
+      f'--process_id={process} is none of {count}: 0 to {count - 1}'
+    )
 
 
 def _detect(timeout: float) -> tuple[str, int, int, list[int] | None]:

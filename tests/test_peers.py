@@ -331,29 +331,6 @@ def test_strangers_do_not_disturb(company, port):
   assert some.given[0].empty()
 
 
-@pytest.mark.parametrize(
-  ('address', 'process', 'words'),
-  [
-    ('localhost', 0, 'is not host:port'),
-    ('localhost:0', 0, 'is not host:port'),
-    ('localhost:99999', 0, 'is not host:port'),
-    ('localhost:1', 2, '--process_id=2 is none of 2'),
-    ('localhost:1', -1, '--process_id=-1 is none of 2'),
-  ],
-)
-def test_wrong_places_are_refused(address, process, words):
-  with pytest.raises(UserError, match=words):
-    peers.join(address, 2, process, {})
-
-
-def test_a_port_in_use_is_refused(port):
-  with (
-    socket.create_server(('', port)),
-    pytest.raises(UserError, match=f'cannot listen on port {port}'),
-  ):
-    peers.join(f'127.0.0.1:{port}', 2, 0, {})
-
-
 def test_differences_name_at_most_three_fields():
   theirs = FACTS | {'a': '1', 'b': '2', 'c': '3'}
   assert words.difference(FACTS, FACTS) == ''

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import socket
 import types
 
 import jax
@@ -172,6 +173,48 @@ def test_half_a_place_is_refused(peer, given, words):
   with pytest.raises(UserError, match=words), processes.joined(*given):
     pass
   assert peer.told == []
+
+
+@pytest.mark.parametrize(
+  ('given', 'words'),
+  [
+    (('localhost', 1, 0), 'localhost is not host:port'),
+    ((':80', 2, 0), ':80 is not host:port'),
+    (('localhost:0', 2, 0), 'localhost:0 is not host:port'),
+    (('localhost:99999', 1, 0), 'localhost:99999 is not host:port'),
+    (('localhost:1', 0, 0), '--num_processes=0: there is at least one'),
+    (('localhost:1', -3, 0), '--num_processes=-3: there is at least one'),
+    (('localhost:1', 1, 1), '--process_id=1 is none of 1: 0 to 0'),
+    (('localhost:1', 2, -1), '--process_id=-1 is none of 2: 0 to 1'),
+  ],
+)
+def test_a_place_that_cannot_be_is_refused(peer, given, words):
+  with pytest.raises(UserError, match=words), processes.joined(*given):
+    pass
+  assert peer.told == []
+
+
+def test_a_port_in_use_is_refused_or_may_be_free_later(monkeypatch):
+  with socket.create_server(('', 0)) as server:
+    address = f'127.0.0.1:{server.getsockname()[1]}'
+    words = f'process 0 cannot listen at {address} .*'
+    with (
+      pytest.raises(UserError, match=words + 'give another'),
+      processes.joined(address, 2, 0),
+    ):
+      pass
+    place = address, 2, 0, None
+    monkeypatch.setattr(processes, '_detect', lambda timeout: place)
+    with (
+      pytest.raises(RetryError, match=words + 'another try'),
+      processes.joined(distributed='auto'),
+    ):
+      pass
+
+
+def test_a_failure_of_one_process_alone_is_left_as_it_is(peer):
+  with pytest.raises(KeyError), processes.joined('localhost:1', 1, 0):
+    raise KeyError('x')
 
 
 @pytest.fixture

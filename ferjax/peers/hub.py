@@ -34,7 +34,7 @@ class Hub(peer.Peer):
       end: see `Peer`.
 
     Raises:
-      UserError: when something else listens on the port.
+      OSError: when something else listens on the port.
     """
     super().__init__(silence, end)
     self._count = hello['count']

@@ -8,8 +8,6 @@ import threading
 import time
 from typing import Any
 
-from ferjax.errors import UserError
-
 _LIMIT = 1 << 22  # bytes; no message is nearly as long
 _SEND_TIMEOUT = 5.0  # seconds
 
@@ -86,18 +84,12 @@ def listen(port: int) -> socket.socket:
   """Returns a socket that listens on all addresses of this machine.
 
   Raises:
-    UserError: when something else does.
+    OSError: when something else does.
   """
   dual = socket.has_dualstack_ipv6()
-  try:
-    return socket.create_server(
-      ('', port),
-      family=socket.AF_INET6 if dual else socket.AF_INET,
-      dualstack_ipv6=dual,
-      backlog=1024,
-    )
-  except OSError as error:
-    raise UserError(
-      f'process 0 cannot listen on port {port} ({error.strerror}); give '
-      'another --coordinator_address'
-    ) from None
+  return socket.create_server(
+    ('', port),
+    family=socket.AF_INET6 if dual else socket.AF_INET,
+    dualstack_ipv6=dual,
+    backlog=1024,
+  )
