@@ -75,7 +75,7 @@ def _cross_validate(
   from ferjax.studies import pooled, rounds
   from ferjax.training import members
 
-  with parallel.together():
+  with parallel.together(folder):
     plan = rounds.plan(config, folder)
     if parallel.is_main_process():
       workdir_lib.create(folder)
