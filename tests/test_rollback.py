@@ -172,8 +172,11 @@ def test_a_checkpoint_that_is_not_finite_is_no_good_one(make, poison, tmp_path):
 def test_it_goes_back_so_many_times_at_most(make, poison, tmp_path):
   for number in range(11, 60):
     poison[number] = nan_everywhere
-  with pytest.raises(TrainingError, match='It went back 2 times, as often'):
+  with pytest.raises(
+    TrainingError, match='It went back 2 times, as often'
+  ) as caught:
     train.train_and_evaluate(make(max_rollbacks=2), tmp_path)
+  assert 'on_nan=rollback' not in str(caught.value)  # which it has
   assert [r['skip'] for r in journal(tmp_path)] == [5, 10]
   factors = [r['learning_rate_factor'] for r in journal(tmp_path)]
   assert factors == [0.5, 0.25]
@@ -219,7 +222,40 @@ def test_wrong_settings_are_refused(make, tmp_path, settings, words):
     train.train_and_evaluate(make(**settings), tmp_path)
 
 
-def test_a_damaged_journal_is_refused(tmp_path):
-  (tmp_path / recovery.NAME).write_text('[{"times": 1}]')
+WHOLE = {'times': 1, 'learning_rate_factor': 0.5, 'skip': 5}
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    *('', '[]', '{}', 'null', '[1]', '[{"times": 1}]', '{"-1": {}}'),
+    *(
+      json.dumps([WHOLE | change])
+      for change in (
+        {'times': 'x'},
+        {'times': True},
+        {'times': -1},
+        {'times': 1.0},
+        {'skip': -40},
+        {'skip': None},
+        {'skip': 10**30},
+        {'learning_rate_factor': None},
+        {'learning_rate_factor': True},
+        {'learning_rate_factor': 0.0},
+        {'learning_rate_factor': 1.5},
+        {'learning_rate_factor': float('nan')},
+        {'learning_rate_factor': float('inf')},
+      )
+    ),
+  ],
+)
+def test_a_damaged_journal_is_refused(tmp_path, text):
+  (tmp_path / recovery.NAME).write_text(text)
   with pytest.raises(UserError, match=r'rollbacks.json is damaged'):
     recovery.read(tmp_path)
+
+
+def test_a_whole_journal_is_read(tmp_path):
+  assert recovery.read(tmp_path) == recovery.NONE
+  (tmp_path / recovery.NAME).write_text(json.dumps([{}, WHOLE]))
+  assert recovery.read(tmp_path) == (1, 0.5, 5)

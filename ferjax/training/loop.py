@@ -157,10 +157,11 @@ def _read(
     TrainingError: when none can.
   """
   records = {}
+  is_alone = len(members) == 1
   for i, member in enumerate(members):
     if not member.failure:
-      records[i] = meter.read(i if len(members) > 1 else None)
-      member.check(records[i], steps)
+      records[i] = meter.read(None if is_alone else i)
+      member.check(records[i], steps, is_alone)
   records = {i: r for i, r in records.items() if not members[i].failure}
   if not records:
     raise members[0].failure
