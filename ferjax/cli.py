@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Sequence
 import io
-import os
 import pathlib
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from ferjax import config, heap, storage
-from ferjax.errors import EXPECTED, RetryError, UserError, printable
+from ferjax import config, failures, heap, storage
+from ferjax.errors import RetryError, UserError, printable
 
 
 def run(main: Callable[[Sequence[str]], int | None], takes: str = '') -> None:
@@ -69,19 +68,15 @@ def _call(
     if len(argv) > 1 and not takes:
       raise UserError(f'what does {argv[1]!r} mean? flags begin with --')
     return main(argv)
-  except RetryError as error:
-    status = _complain(error, error.status)
-    sys.stdout.flush()
-    # At once: threads of a save that failed would be waited for, for minutes.
-    os._exit(status)
-  except EXPECTED as error:
-    return _complain(error, error.status)
-  except Exception as error:
-    if not storage.is_of_client(error):
+  except (Exception, KeyboardInterrupt) as error:
+    explained = failures.explain(error)
+    if explained is None:
       raise
-    return _complain(f'a bucket does not answer: {storage.reason(error)}', 4)
-  except KeyboardInterrupt:
-    return _complain('interrupted', 130)
+    status = _complain(*explained)
+    if isinstance(error, RetryError):
+      # At once: threads of a save that failed would be waited for, for minutes.
+      failures.leave(status)
+    return status
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -100,5 +95,5 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 
 def _complain(error: object, status: int) -> int:
-  print(f'error: {error}', file=sys.stderr)
+  failures.say(str(error))
   return status

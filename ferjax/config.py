@@ -161,8 +161,13 @@ def facts(config: config_dict.ConfigDict) -> dict[str, str]:
   """Returns what all processes of a run must have in common, by name."""
   own = ('data.dir', 'data.prefetch')  # a machine may have its own
   values = {f: repr(v) for f, v in flatten(config).items() if f not in own}
-  libraries = ('ferjax', 'jax', 'jaxlib', 'flax', 'optax')
-  return values | {name: metadata.version(name) for name in libraries}
+  return values | libraries()
+
+
+def libraries() -> dict[str, str]:
+  """Returns the versions of what computes, by name."""
+  names = ('ferjax', 'jax', 'jaxlib', 'flax', 'optax')
+  return {name: metadata.version(name) for name in names}
 
 
 def flatten(config: config_dict.ConfigDict, prefix: str = '') -> dict[str, Any]:

@@ -63,7 +63,8 @@ def main(argv: Sequence[str]) -> int:
   if _BY.value:
     config.data.fold_by = _BY.value
   folder = cli.path(_WORKDIR.value or f'runs/crossval-{name}')
-  with joining.processes(config_lib.facts(config) | {'workdir': str(folder)}):
+  given = {'workdir': str(folder), 'choose': _CHOOSE.value}
+  with joining.processes(config_lib.facts(config) | given):
     return _cross_validate(config, folder)
 
 
@@ -75,7 +76,7 @@ def _cross_validate(
   from ferjax.studies import pooled, rounds
   from ferjax.training import members
 
-  with parallel.together():
+  with parallel.together(folder):
     plan = rounds.plan(config, folder)
     if parallel.is_main_process():
       workdir_lib.create(folder)

@@ -1,5 +1,7 @@
 """Errors that end in one line for the user instead of a traceback."""
 
+import errno
+
 
 class UserError(ValueError):
   """What the user gave is wrong: one line says what, where and what to do.
@@ -35,12 +37,25 @@ class StorageError(RetryError):
 
 
 EXPECTED = (UserError, TrainingError, RetryError)
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 
 
 def of_status(status: int, message: str) -> Exception:
-  """Returns the error that ends a binary with `status`; else a `RetryError`."""
+  """Returns the error that ends a binary with `status`, of whatever kind."""
   kinds = {kind.status: kind for kind in EXPECTED}
-  return kinds.get(status, RetryError)(message)
+  error = kinds.get(status, RetryError)(message)
+  error.status = status  # such as 130, where another process was interrupted
+  return error
+
+
+def of_disk(error: OSError, message: str) -> UserError | RetryError:
+  """Returns what a file system's error is to a user.
+
+  A disk that is full or does not answer may do better at another try; all else
+  is to be mended first.
+  """
+  is_passing = error.errno in _PASSING
+  return RetryError(message) if is_passing else UserError(message)
 
 
 def printable(text: str, most: int | None = None) -> str:

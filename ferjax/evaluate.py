@@ -9,6 +9,7 @@ from absl import flags
 from ml_collections import config_dict
 
 from ferjax import cli, joining
+from ferjax import config as config_lib
 from ferjax.errors import UserError
 from ferjax.storage import Path
 
@@ -58,18 +59,31 @@ def main(argv: Sequence[str]) -> None:
   if _EXPLAIN.value and not _REPORT.value:
     raise UserError('--explain goes with --report, whose page has heat maps')
   workdirs = [cli.path(given) for given in _WORKDIR.value]
-  given = {'workdir': str(workdirs), 'split': _SPLIT.value}
-  with joining.processes(given | {'checkpoint': _CHECKPOINT.value}):
+  with joining.processes(_facts(workdirs)):
     _evaluate(workdirs)
 
 
+def _facts(workdirs: Sequence[Path]) -> dict[str, str]:
+  """Returns what all processes must have in common, by name.
+
+  The data that a machine has in a --data_dir of its own is compared later.
+  """
+  steering = _SPLIT, _CHECKPOINT, _DATASET, _TTA, _TEMPERATURE, _REPORT
+  given = {flag.name: str(flag.value) for flag in steering}
+  given['explain'] = str(_EXPLAIN.value)
+  given['workdir'] = ', '.join(map(str, workdirs))
+  return given | config_lib.libraries()
+
+
 def _evaluate(workdirs: Sequence[Path]) -> None:
-  from ferjax import parallel
+  from ferjax import parallel, processes
   from ferjax.evaluation import assessment, ensemble, report, scoring
 
   classifier = ensemble.load(workdirs, _CHECKPOINT.value, _TTA.value)
   split, other = _SPLIT.value, (_DATASET.value, _DATA_DIR.value)
   dataset = scoring.load_data(classifier, split, *other)
+  if processes.are_several():
+    processes.agree('data set', dataset.facts())
   if _EXPLAIN.value:
     from ferjax.evaluation import explanation
 

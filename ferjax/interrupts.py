@@ -10,19 +10,26 @@ from typing import NoReturn
 _NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 STOPPED = tuple(128 + number for number in _NUMBERS)  # exit statuses
 
-_last = signal.SIGTERM  # the last that came; TERM, if to another process
+_pending: signal.Signals | None = None  # has come, and no training stopped yet
+_last = signal.SIGTERM  # by which a training stopped
 
 
 class StopSignals:
   """Notes SIGTERM, SIGUSR1 and the first SIGINT; the next SIGINT stops at once.
 
   A context manager: the handlers of before come back at its end. Outside the
-  main thread, where Python takes no signals, it notes none.
+  main thread, where Python takes no signals, it notes none. What came and was
+  not answered by `stop` is noted still in the next one: a signal in the last
+  step of a training stops the one after it.
   """
 
   def __init__(self) -> None:
-    self.received: str | None = None
     self._before = {}
+
+  @property
+  def received(self) -> signal.Signals | None:
+    """The last signal that came, and is not answered yet."""
+    return _pending
 
   def __enter__(self) -> 'StopSignals':
     for number in _NUMBERS:
@@ -37,11 +44,16 @@ class StopSignals:
       signal.signal(number, handler)
 
   def _note(self, number: int, frame: types.FrameType | None) -> None:
-    global _last
-    _last = signal.Signals(number)
-    self.received = _last.name
+    global _pending
+    _pending = signal.Signals(number)
     if number == signal.SIGINT:
       signal.signal(signal.SIGINT, _end)
+
+
+def stop(number: int) -> None:
+  """Notes that a training stops here, by a signal to some process."""
+  global _pending, _last
+  _pending, _last = None, signal.Signals(number)
 
 
 def status() -> int:
@@ -54,11 +66,13 @@ def status() -> int:
 
 def end(message: str, status: int) -> NoReturn:
   """Ends the process at once, from any thread, whatever the others wait for."""
-  # Not by print, which may wait for a lock that another thread holds.
-  if sys.stdout.isatty():
-    os.write(1, b'\x1b[?25h')  # a bar hides the cursor
-  os.write(2, f'\nerror: {message}\n'.encode())
-  os._exit(status)
+  try:
+    # Not by print, which may wait for a lock that another thread holds.
+    if sys.stdout.isatty():
+      os.write(1, b'\x1b[?25h')  # a bar hides the cursor
+    os.write(2, f'\nerror: {message}\n'.encode(errors='backslashreplace'))
+  finally:  # also where nobody can read it
+    os._exit(status)
 
 
 def _end(number: int, frame: types.FrameType | None) -> None:

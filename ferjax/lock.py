@@ -6,11 +6,12 @@ import datetime
 import errno
 import fcntl
 import os
+import re
 import socket
 import sys
 
 from ferjax import storage
-from ferjax.errors import UserError
+from ferjax.errors import RetryError, UserError, printable
 from ferjax.storage import Path
 
 NAME = '.lock'
@@ -20,14 +21,16 @@ NAME = '.lock'
 def hold(workdir: Path) -> Iterator[None]:
   """Keeps other trainings out of a folder for a while.
 
-  The kernel lets go of the lock when the process ends, however it ends. Where a
-  file system knows no locks, one line says so and nothing is kept out.
+  The kernel lets go of the lock when the process ends, however it ends; that of
+  a machine which died may stay on a file server for a while. Where a file
+  system knows no locks, one line says so and nothing is kept out.
 
   Args:
     workdir: an existing folder that can be written.
 
   Raises:
-    UserError: when another training holds it.
+    UserError: when another training of this machine holds it.
+    RetryError: when one of another machine does.
   """
   if storage.is_remote(workdir):
     yield
@@ -37,8 +40,11 @@ def hold(workdir: Path) -> Iterator[None]:
     _lock(handle, workdir)
     now = datetime.datetime.now().strftime('%Y-%m-%d %H:%M:%S')
     who = f'process {os.getpid()} on {socket.gethostname()} since {now}'
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, who.encode(), 0)
+    with contextlib.suppress(
+      OSError
+    ):  # of a full disk: it is held all the same
+      os.ftruncate(handle, 0)
+      os.pwrite(handle, who.encode(), 0)
     yield
     with contextlib.suppress(OSError):
       os.ftruncate(handle, 0)
@@ -50,7 +56,17 @@ def _lock(handle: int, workdir: Path) -> None:
   try:
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
-    who = os.pread(handle, 200, 0).decode(errors='replace') or 'another process'
+    # What another training wrote, on a disk that may hold anything.
+    text = os.pread(handle, 200, 0).decode(errors='replace')
+    who = printable(text) or 'another process'
+    host = re.fullmatch(r'process \d+ on (\S+) since .*', who)
+    if host and host[1] != socket.gethostname():
+      # NFS may keep the lock of a machine that died until that is back.
+      raise RetryError(
+        f'{workdir} is in use by {who}, or the lock of a machine that is gone'
+        ' has not been let go of yet; stop that training, wait for its end, or'
+        ' give another --workdir'
+      ) from None
     raise UserError(
       f'{workdir} is in use by {who}; stop that training or wait for its end, '
       'or give another --workdir'

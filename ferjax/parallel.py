@@ -11,7 +11,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
-from ferjax.errors import UserError
+from ferjax import errors, storage
+from ferjax.errors import RetryError, UserError
 
 AXIS = 'batch'  # the mesh axis that every step names
 SHARDINGS = ('pmap', 'shard_map')
@@ -42,28 +43,43 @@ def barrier(name: str) -> None:
 
 def any_process(flag: bool) -> bool:
   """Whether `flag` holds in some process; all of them must ask."""
+  return bool(most_of_processes(flag))
+
+
+def most_of_processes(number: int) -> int:
+  """Returns the largest number of any process; all of them must ask."""
   if jax.process_count() == 1:
-    return flag
-  return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+    return number
+  # Not 64 bits, which JAX would make 32 of, with a warning.
+  numbers = multihost_utils.process_allgather(np.array(number, np.int32))
+  return int(np.max(numbers))
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def together(folder: storage.Path) -> Iterator[None]:
   """Lets all processes fail where one does, instead of waiting for it.
 
+  Args:
+    folder: in which the block works.
+
   Raises:
-    UserError: in every process, when the block raised one, or an OSError, in
-      some process.
+    UserError, RetryError: in every process, when the block raised one, or an
+      OSError, in some process.
   """
   problem = None
   try:
     yield
-  except UserError as error:
+  except (UserError, RetryError) as error:
     problem = error
   except OSError as error:
-    problem = UserError(str(error))
-  if any_process(problem is not None):
-    raise problem or UserError('another process failed; it says why')
+    # Where a file is written, and not opened, it does not say which.
+    where = '' if error.filename else f'{folder}: '
+    problem = errors.of_disk(error, f'{where}{error}')
+  status = most_of_processes(problem.status if problem else 0)
+  if status:
+    raise problem or errors.of_status(
+      status, 'another process failed; it says why'
+    )
 
 
 def global_mesh() -> Mesh:

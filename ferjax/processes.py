@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 import contextlib
 import os
-import sys
+import signal
+import threading
 import traceback
 
 import jax
 
-from ferjax import gpus, peers
-from ferjax.errors import EXPECTED, RetryError, UserError
+from ferjax import failures, gpus, peers
+from ferjax.errors import RetryError, UserError
 
 _VERDICT = 5.0  # seconds in which a lost process is found out by name
 
@@ -44,9 +45,10 @@ def joined(
       taken for lost; one that is killed is missed at once.
 
   Raises:
-    UserError: when only some of the three are given, or none can be found, or
-      the facts differ.
-    RetryError: when a process does not start in time, or cannot be found.
+    UserError: when only some of the three are given, they cannot be, or none
+      can be found, or the facts differ.
+    RetryError: when a process does not start in time, or cannot be found, or
+      the port that a cluster chose is in use.
   """
   global _self
   place = _place(
@@ -57,24 +59,33 @@ def joined(
     return
   address, count, process, devices = place
   if count > 1:
-    _self = peers.join(
-      address, count, process, facts or {}, start_timeout, silence_timeout
-    )
+    try:
+      _self = peers.join(
+        address, count, process, facts or {}, start_timeout, silence_timeout
+      )
+    except OSError as error:
+      what = f'process 0 cannot listen at {address} ({error.strerror})'
+      if distributed:  # which port, a cluster chose
+        raise RetryError(f'{what}; another try may find it free') from None
+      raise UserError(f'{what}; give another --coordinator_address') from None
   try:
-    jax.distributed.initialize(
-      address,
-      count,
-      process,
-      devices,
-      # It would find SLURM's or Open MPI's, and one GPU for each process.
-      cluster_detection_method='deactivate',
-      initialization_timeout=300,
-      # Later than ours, which say more.
-      heartbeat_timeout_seconds=max(100, int(2 * silence_timeout)),
-    )
+    with _keeping_sigterm():
+      jax.distributed.initialize(
+        address,
+        count,
+        process,
+        devices,
+        # It would find SLURM's or Open MPI's, and one GPU for each process.
+        cluster_detection_method='deactivate',
+        initialization_timeout=300,
+        # Later than ours, which say more.
+        heartbeat_timeout_seconds=max(100, int(2 * silence_timeout)),
+      )
     yield
+    # None leaves before all are done, so that each is watched to the end.
+    agree('end', {})
   except BaseException as error:
-    if count == 1:
+    if _self is None:
       raise
     _end_all(error)
   finally:
@@ -83,23 +94,35 @@ def joined(
     _self = None
 
 
+@contextlib.contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+  """Puts back how SIGTERM is handled; JAX's preemption service swallows it."""
+  before = signal.getsignal(signal.SIGTERM)
+  yield
+  # Only there Python takes signals.
+  if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, before)
+
+
 def _end_all(error: BaseException) -> None:
   """Ends this process and the others, for an error of this one."""
   if isinstance(error, SystemExit):
     raise error
-  if isinstance(error, EXPECTED):
-    message, status = str(error), error.status
-    print(f'error: {message}', file=sys.stderr, flush=True)
-  elif isinstance(error, KeyboardInterrupt):
-    message, status = 'interrupted', 130
-  else:
+  explained = failures.explain(error)
+  if explained is None:
     # Where another process is gone, a collective fails in some way or other.
     _self.await_verdict(_VERDICT)
-    message, status = f'{type(error).__name__}: {error}'.splitlines()[0], 1
-    traceback.print_exception(error)
-  _self.fail(message, status)
-  sys.stdout.flush()
-  os._exit(status)  # what JAX does at exit waits for the others
+    line = f'{type(error).__name__}: {error}'.splitlines()[0]
+    explained = line, 1
+    with contextlib.suppress(OSError, ValueError):
+      traceback.print_exception(error)
+  elif not isinstance(error, KeyboardInterrupt):
+    failures.say(explained[0])
+  # After what is said here: JAX aborts this process once process 0 has left.
+  try:
+    _self.fail(*explained)
+  finally:
+    failures.leave(explained[1])  # what JAX does at exit waits for the others
 
 
 def note(step: int) -> None:
@@ -142,13 +165,31 @@ def _place(
   if distributed not in (None, 'auto'):
     raise UserError(f"--distributed={distributed} is unknown; have 'auto'")
   if all(value is None for value in explicit):
-    return _detect(timeout) if distributed == 'auto' else None
+    if distributed is None:
+      return None
+    place = _detect(timeout)
+    _check(*place[:3])
+    return place
   if distributed or any(value is None for value in explicit):
     raise UserError(
       'give --coordinator_address, --num_processes and --process_id '
       'together, or --distributed=auto alone'
     )
+  _check(*explicit)
   return (*explicit, None)
+
+
+def _check(address: str, count: int, process: int) -> None:
+  """Raises UserError for a place that cannot be."""
+  host, _, port = address.rpartition(':')
+  if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    raise UserError(f'--coordinator_address={address} is not host:port')
+  if count < 1:
+    raise UserError(f'--num_processes={count}: there is at least one')
+  if not 0 <= process < count:
+    raise UserError(
+      f'--process_id={process} is none of {count}: 0 to {count - 1}'
+    )
 
 
 def _detect(timeout: float) -> tuple[str, int, int, list[int] | None]:

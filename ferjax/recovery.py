@@ -6,7 +6,7 @@ is killed later goes on as it would have done.
 """
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import config_dict
 
@@ -73,12 +73,23 @@ def read(workdir: Path) -> Recovery:
     return NONE
   try:
     records = documents.parse(workdir_lib.read_text(path))
-    return Recovery(**{f: records[-1][f] for f in Recovery._fields})
+    return _checked(*(records[-1][f] for f in Recovery._fields))
   except (ValueError, LookupError, TypeError):
     raise UserError(
       f'{path} is damaged; what holds for the run is not known: begin in'
       ' another --workdir'
     ) from None
+
+
+def _checked(times: Any, factor: Any, skip: Any) -> Recovery:
+  """Raises ValueError for what no rollback leaves."""
+  for count in (times, skip):
+    # So that a later step of the stream is a number of 64 bits too.
+    if type(count) is not int or not 0 <= count < 1 << 31:
+      raise ValueError(count)
+  if type(factor) not in (int, float) or not 0 < factor <= 1:
+    raise ValueError(factor)
+  return Recovery(times, factor, skip)
 
 
 def write(workdir: Path, recovery: Recovery, step: int, why: str) -> None:

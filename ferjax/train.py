@@ -36,12 +36,12 @@ def train_and_evaluate(
     UserError: when the config, the data or the workdir cannot be used.
     TrainingError: when the loss is no longer finite.
   """
-  with parallel.together():
+  with parallel.together(workdir):
     _check_folder(config.num_members, workdir)
   if config.num_members == 1:
     (figures,) = members.train_together([config], [workdir])
     return figures
-  with parallel.together():
+  with parallel.together(workdir):
     run_lib.validate(config)
     if parallel.is_main_process():
       workdir_lib.create(workdir)

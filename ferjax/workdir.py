@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import config_dict
 
 from ferjax import config as config_lib
-from ferjax import documents, storage
+from ferjax import documents, errors, storage
 from ferjax.errors import RetryError, UserError, brief, printable
 from ferjax.storage import Path
 
@@ -23,13 +23,15 @@ def create(workdir: Path) -> None:
 
   Raises:
     UserError: when they cannot.
+    RetryError: when they cannot now, since the disk is full, say.
   """
   try:
     storage.make_folder(workdir)
   except OSError as error:
-    raise UserError(
-      f'cannot write to the workdir {workdir} ({error.strerror}); give '
-      'another --workdir'
+    raise errors.of_disk(
+      error,
+      f'cannot write to the workdir {workdir} ({error.strerror}); give'
+      ' another --workdir, or mend that',
     ) from error
 
 

@@ -14,7 +14,7 @@ LAYERS = (
   ' tables train_state',
   'clients peers',
   'storage',
-  'appended lock pages transfer',
+  'appended failures lock pages transfer',
   'config damage events plots views',
   'cli durations logs mirror parallel processes unwritable workdir',
   'checkpoint joining recovery',

@@ -20,7 +20,7 @@ with StopSignals() as signals:
     time.sleep(0.01)
     if signals.received != said:
       said = signals.received
-      print(said, flush=True)
+      print(said.name, flush=True)
 """
 
 
@@ -54,11 +54,45 @@ def test_the_second_sigint_ends_at_once(busy):
   )
 
 
-def test_handlers_come_back_and_the_status_tells_the_signal():
+@pytest.mark.parametrize('message', ['gone', 'no text: \udcff'])
+@pytest.mark.parametrize('is_full', [False, True])
+def test_a_process_ends_whatever_it_would_say(message, is_full):
+  code = f'from ferjax import interrupts; interrupts.end({message!r}, 4)'
+  with open('/dev/full', 'w') as full:
+    done = subprocess.run(
+      [sys.executable, '-c', code],
+      stderr=full if is_full else subprocess.PIPE,
+      check=False,
+    )
+  assert done.returncode == 4
+  if not is_full:
+    assert done.stderr.startswith(b'\nerror: ')
+    assert b'Traceback' not in done.stderr
+
+
+@pytest.fixture
+def signalled(monkeypatch):
+  """As if no signal had come to this process, during the test and after it."""
+  monkeypatch.setattr(interrupts, '_pending', None)
+  monkeypatch.setattr(interrupts, '_last', signal.SIGTERM)
+
+
+def test_handlers_come_back_and_the_status_tells_the_signal(signalled):
   before = signal.getsignal(signal.SIGUSR1)
   with interrupts.StopSignals() as signals:
     os.kill(os.getpid(), signal.SIGUSR1)
-    assert signals.received == 'SIGUSR1'
-    assert interrupts.status() == 128 + signal.SIGUSR1
+    assert signals.received == signal.SIGUSR1
+    interrupts.stop(signals.received)
   assert signal.getsignal(signal.SIGUSR1) is before
+  assert interrupts.status() == 128 + signal.SIGUSR1
   assert interrupts.status() in interrupts.STOPPED
+
+
+def test_a_signal_is_noted_until_a_training_has_stopped(signalled):
+  with interrupts.StopSignals():
+    os.kill(os.getpid(), signal.SIGUSR1)
+  with interrupts.StopSignals() as signals:
+    assert signals.received == signal.SIGUSR1
+    interrupts.stop(signal.SIGTERM)  # that came to another process
+    assert signals.received is None
+  assert interrupts.status() == 128 + signal.SIGTERM

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from ferjax import lock
-from ferjax.errors import UserError
+from ferjax.errors import RetryError, UserError
 
 HOLDER = """
 import pathlib, sys, time
@@ -34,6 +34,26 @@ def test_one_that_is_held_names_its_holder(tmp_path):
   )
   take(tmp_path)  # free again
   assert (tmp_path / lock.NAME).read_text() == ''
+
+
+def test_one_of_another_machine_may_be_let_go_of_later(tmp_path):
+  with lock.hold(tmp_path):
+    who = 'process 7 on elsewhere since 2026-01-31 12:00:00'
+    (tmp_path / lock.NAME).write_text(who)
+    with pytest.raises(RetryError, match=f'{who}, or the lock of a machine'):
+      take(tmp_path)
+    (tmp_path / lock.NAME).write_text('\x1b[2J')
+    with pytest.raises(UserError, match=r'is in use by \\x1b\[2J; stop'):
+      take(tmp_path)
+
+
+def test_it_is_held_on_a_full_disk(tmp_path, monkeypatch):
+  def refuse(*_):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  monkeypatch.setattr(lock.os, 'pwrite', refuse)
+  with lock.hold(tmp_path), pytest.raises(UserError, match='another process'):
+    take(tmp_path)
 
 
 def test_it_is_free_after_an_error(tmp_path):

@@ -1,86 +1,26 @@
-"""Processes that know of each other, here as threads over the loopback."""
+"""Processes get to know each other, and agree on what they are about to do."""
 
 import concurrent.futures
-import queue
 import socket
 import time
 
+import loopback
 import pytest
 
-from ferjax import peers
 from ferjax.errors import RetryError, UserError
-from ferjax.peers import hub, pace, words
-
-FACTS = {'batch_size': '16', 'seed': '0'}
+from ferjax.peers import hub, words
 
 
 @pytest.fixture
-def port():
-  with socket.socket() as probe:
-    probe.bind(('127.0.0.1', 0))
-    return probe.getsockname()[1]
+def company():
+  with loopback.companies() as make:
+    yield make
 
 
-class Company:
-  """Peers of this process, each with a list of the verdicts it was given."""
-
-  def __init__(self, port, count, silence=30.0, patience=20.0):
-    self.count = count
-    self.given = {i: queue.Queue() for i in range(count)}
-    self.members = {}
-    self._join = lambda i, count, facts: peers.join(
-      f'127.0.0.1:{port}',
-      count,
-      i,
-      facts,
-      patience,
-      silence,
-      lambda *verdict: self.given[i].put(verdict),
-    )
-
-  def start(self, facts=None, delays=None, only=None, counts=None):
-    """Joins all, or `only` some; returns the errors of those that failed."""
-    facts, delays, counts = facts or {}, delays or {}, counts or {}
-
-    def join(i):
-      time.sleep(delays.get(i, 0))
-      self.members[i] = self._join(
-        i, counts.get(i, self.count), FACTS | facts.get(i, {})
-      )
-
-    errors = {}
-    with concurrent.futures.ThreadPoolExecutor(self.count) as pool:
-      tasks = {i: pool.submit(join, i) for i in only or range(self.count)}
-      for i, task in tasks.items():
-        if task.exception():
-          errors[i] = task.exception()
-    return errors
-
-  def verdict(self, i):
-    return self.given[i].get(timeout=20)
-
-  def close(self):
-    for member in self.members.values():
-      member.close()
-
-
-@pytest.fixture
-def company(port):
-  made = []
-
-  def make(*args, **kwargs):
-    made.append(Company(port, *args, **kwargs))
-    return made[-1]
-
-  yield make
-  for each in made:
-    each.close()
-
-
-def test_all_agree_and_leave_in_peace(company, port):
+def test_all_agree_and_leave_in_peace(company):
   some = company(4)
   assert some.start(delays={0: 0.5, 2: 0.3}) == {}
-  with socket.create_server(('127.0.0.1', port)):
+  with socket.create_server(('127.0.0.1', some.port)):
     pass  # the port is free again, for JAX
   with concurrent.futures.ThreadPoolExecutor(4) as pool:
     agree = [m.agree for m in some.members.values()]
@@ -126,11 +66,11 @@ def test_one_that_does_not_start_is_named(company, capfd, monkeypatch):
   assert 'waiting for processes 1, 3 of 4' in capfd.readouterr().err
 
 
-def test_without_process_0_the_others_say_so(company, port):
+def test_without_process_0_the_others_say_so(company):
   some = company(2, patience=0.5)
   (error,) = some.start(only=[1]).values()
   assert isinstance(error, RetryError)
-  assert f'process 1 could not reach process 0 at 127.0.0.1:{port}' in str(
+  assert f'process 1 could not reach process 0 at 127.0.0.1:{some.port}' in str(
     error
   )
 
@@ -144,7 +84,7 @@ def test_another_count_is_told_to_all(company):
   )
 
 
-def test_one_place_cannot_be_taken_twice(company, port):
+def test_one_place_cannot_be_taken_twice(company):
   first, second = company(3), company(3)
   with concurrent.futures.ThreadPoolExecutor(2) as pool:
     tasks = [
@@ -158,82 +98,20 @@ def test_one_place_cannot_be_taken_twice(company, port):
   )
 
 
-@pytest.mark.parametrize('lost', [0, 1])
-def test_all_end_where_one_is_gone(company, lost):
-  some = company(3)
-  some.start()
-  member = some.members[lost]
-  member._end_all = lambda *_: None  # the dead say nothing
-  began = time.monotonic()
-  # As the kernel does with the connections of a process that is killed.
-  lines = [member._line] if lost else [k.line for k in member._known.values()]
-  for line in filter(None, lines):
-    line._socket.shutdown(socket.SHUT_RDWR)
-  for i in {0, 1, 2} - {lost}:
-    message, status = some.verdict(i)
-    assert status == 4
-    assert message.startswith(f'process {lost} (')
-    assert 'is gone; the others stop' in message
-  assert time.monotonic() - began < 5
-
-
-@pytest.mark.parametrize('silent', [0, 2])
-def test_all_end_where_one_is_silent(company, monkeypatch, silent):
-  some = company(3, silence=3.0)
-  some.start()
-  began = time.monotonic()
-  mute = lambda message: None  # noqa: E731
-  if silent:
-    monkeypatch.setattr(some.members[silent]._line, 'send', mute)
-  else:
-    monkeypatch.setattr(some.members[0], '_tell_all', mute)
-  for i in {0, 1, 2} - {silent}:
-    message, status = some.verdict(i)
-    assert status == 4
-    assert message.startswith(f'process {silent} (')
-    assert 'has been silent for 3 s' in message
-  assert 2 < time.monotonic() - began < 15
-
-
-@pytest.mark.parametrize('failing', [0, 1])
-def test_a_failure_is_told_to_all(company, failing):
-  some = company(3)
-  some.start()
-  some.members[failing].fail('the disk is full', 4)
-  for i in {0, 1, 2} - {failing}:
-    message, status = some.verdict(i)
-    assert status == 4
-    assert message.startswith(f'process {failing} (')
-    assert message.endswith('failed: the disk is full')
-  time.sleep(0.5)
-  assert some.given[failing].empty()
-
-
-def test_the_one_that_all_wait_for_is_named(company, capfd):
-  some = company(3, silence=6.0)
-  some.start()
-  for i in range(3):
-    some.members[i].note(7 if i == 1 else 8)
-  deadline = time.monotonic() + 20
-  text = ''
-  while 'all wait for process 1 (' not in text:
-    assert time.monotonic() < deadline
-    time.sleep(0.2)
-    text += capfd.readouterr().err
-  assert 'has been at step 7 for ' in text
-  time.sleep(2)
-  assert 'all wait' not in capfd.readouterr().err  # told once
-
-
-def test_strangers_do_not_disturb(company, port):
+def test_strangers_do_not_disturb(company):
   some = company(2)
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
     task = pool.submit(some.start, delays={1: 1.0})
-    for text in (b'GET / HTTP/1.1\r\n\r\n', b'{"kind": "hello"}\n', b'[1]\n'):
+    for text in (
+      b'GET / HTTP/1.1\r\n\r\n',
+      b'{"kind": "hello"}\n',
+      b'{"kind": "hello", "process": 1, "count": 2}\n',
+      b'[1]\n',
+    ):
       deadline = time.monotonic() + 10
       while True:
         try:
-          with socket.create_connection(('127.0.0.1', port)) as stranger:
+          with socket.create_connection(('127.0.0.1', some.port)) as stranger:
             stranger.sendall(text)
           break
         except ConnectionRefusedError:
@@ -243,55 +121,8 @@ def test_strangers_do_not_disturb(company, port):
   assert some.given[0].empty()
 
 
-@pytest.mark.parametrize(
-  ('address', 'process', 'words'),
-  [
-    ('localhost', 0, 'is not host:port'),
-    ('localhost:0', 0, 'is not host:port'),
-    ('localhost:99999', 0, 'is not host:port'),
-    ('localhost:1', 2, '--process_id=2 is none of 2'),
-    ('localhost:1', -1, '--process_id=-1 is none of 2'),
-  ],
-)
-def test_wrong_places_are_refused(address, process, words):
-  with pytest.raises(UserError, match=words):
-    peers.join(address, 2, process, {})
-
-
-def test_a_port_in_use_is_refused(port):
-  with (
-    socket.create_server(('', port)),
-    pytest.raises(UserError, match=f'cannot listen on port {port}'),
-  ):
-    peers.join(f'127.0.0.1:{port}', 2, 0, {})
-
-
-def feed(*rounds):
-  """Returns who is named, of rounds of (input_wait, probe) of each process."""
-  judge = pace.Pace(len(rounds[0]))
-  named = []
-  for reports in rounds:
-    for i, (wait, probe) in enumerate(reports):
-      named += judge.add(i, {'input_wait': wait, 'probe': probe})
-  return named
-
-
-def test_slow_ones_are_named_after_three_rounds_in_a_row():
-  fine, reader, worker = (0.02, 0.001), (0.6, 0.001), (0.02, 0.004)
-  assert feed(*[[fine, fine]] * 9) == []
-  assert feed(*[[fine, reader]] * 2, [fine, fine], *[[fine, reader]] * 2) == []
-  assert feed(*[[fine, reader, fine]] * 6) == [
-    (1, 'it waits 60% of its time for images, others 2%')
-  ]
-  assert feed(*[[worker, fine, fine]] * 6) == [
-    (0, 'it computes 4.0 times as long as the quickest')
-  ]
-  assert feed(*[[reader, reader]] * 6) == []  # none of them is slower
-  assert [i for i, _ in feed(*[[reader, worker]] * 3)] == [0, 1]
-
-
 def test_differences_name_at_most_three_fields():
-  theirs = FACTS | {'a': '1', 'b': '2', 'c': '3'}
-  assert words.difference(FACTS, FACTS) == ''
-  text = words.difference(FACTS, theirs | {'seed': '1'})
+  theirs = loopback.FACTS | {'a': '1', 'b': '2', 'c': '3'}
+  assert words.difference(loopback.FACTS, loopback.FACTS) == ''
+  text = words.difference(loopback.FACTS, theirs | {'seed': '1'})
   assert text == 'a 1, not missing; b 2, not missing; c 3, not missing; 1 more'

@@ -1,9 +1,15 @@
 """Where a process finds its place among others, and how it joins them."""
 
+import errno
+import os
+import signal
+import socket
+import types
+
 import jax
 import pytest
 
-from ferjax import gpus, peers, processes
+from ferjax import failures, gpus, peers, processes
 from ferjax.errors import RetryError, UserError
 
 SLURM = {
@@ -92,6 +98,7 @@ def test_several_join_before_jax_starts_and_leave_after_it(peer):
     ('note', 3),
     ('data', {'train': 'ab'}),
     {'input_wait': 0.5, 'probe': 0.01},
+    ('end', {}),
     'close',
   ]
   assert not processes.are_several()
@@ -118,6 +125,36 @@ def test_a_failure_is_told_to_the_others(peer, capsys, error, message, status):
   assert (f'error: {message}' in shown) == (status in (2, 4))
 
 
+def test_a_failure_is_told_where_nobody_reads_standard_error(peer, monkeypatch):
+  def write(text):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  stderr = types.SimpleNamespace(write=write)
+  monkeypatch.setattr(failures.sys, 'stderr', stderr)
+  for error in (RetryError('disk full'), KeyError('x')):
+    with pytest.raises(EndedError), processes.joined(*EXPLICIT):
+      raise error
+  assert ('disk full', 4) in peer.told
+  assert ("KeyError: 'x'", 1) in peer.told
+
+
+def test_sigterm_is_not_left_to_jax(peer, monkeypatch):
+  heard = []
+  before = signal.signal(signal.SIGTERM, lambda *_: heard.append('ours'))
+  swallow = lambda *_: heard.append('jax')  # noqa: E731
+  monkeypatch.setattr(
+    jax.distributed,
+    'initialize',
+    lambda *_, **__: signal.signal(signal.SIGTERM, swallow),
+  )
+  try:
+    with processes.joined(*EXPLICIT):
+      os.kill(os.getpid(), signal.SIGTERM)
+  finally:
+    signal.signal(signal.SIGTERM, before)
+  assert heard == ['ours']
+
+
 def test_an_exit_status_is_left_alone(peer):
   with pytest.raises(SystemExit), processes.joined(*EXPLICIT):
     raise SystemExit(143)
@@ -136,6 +173,48 @@ def test_half_a_place_is_refused(peer, given, words):
   with pytest.raises(UserError, match=words), processes.joined(*given):
     pass
   assert peer.told == []
+
+
+@pytest.mark.parametrize(
+  ('given', 'words'),
+  [
+    (('localhost', 1, 0), 'localhost is not host:port'),
+    ((':80', 2, 0), ':80 is not host:port'),
+    (('localhost:0', 2, 0), 'localhost:0 is not host:port'),
+    (('localhost:99999', 1, 0), 'localhost:99999 is not host:port'),
+    (('localhost:1', 0, 0), '--num_processes=0: there is at least one'),
+    (('localhost:1', -3, 0), '--num_processes=-3: there is at least one'),
+    (('localhost:1', 1, 1), '--process_id=1 is none of 1: 0 to 0'),
+    (('localhost:1', 2, -1), '--process_id=-1 is none of 2: 0 to 1'),
+  ],
+)
+def test_a_place_that_cannot_be_is_refused(peer, given, words):
+  with pytest.raises(UserError, match=words), processes.joined(*given):
+    pass
+  assert peer.told == []
+
+
+def test_a_port_in_use_is_refused_or_may_be_free_later(monkeypatch):
+  with socket.create_server(('', 0)) as server:
+    address = f'127.0.0.1:{server.getsockname()[1]}'
+    words = f'process 0 cannot listen at {address} .*'
+    with (
+      pytest.raises(UserError, match=words + 'give another'),
+      processes.joined(address, 2, 0),
+    ):
+      pass
+    place = address, 2, 0, None
+    monkeypatch.setattr(processes, '_detect', lambda timeout: place)
+    with (
+      pytest.raises(RetryError, match=words + 'another try'),
+      processes.joined(distributed='auto'),
+    ):
+      pass
+
+
+def test_a_failure_of_one_process_alone_is_left_as_it_is(peer):
+  with pytest.raises(KeyError), processes.joined('localhost:1', 1, 0):
+    raise KeyError('x')
 
 
 @pytest.fixture

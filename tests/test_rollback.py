@@ -1,13 +1,15 @@
 """A training that goes astray stops, or goes back and takes another way."""
 
 import json
+import os
+import signal
 
 import jax
 import numpy as np
 from orbax.checkpoint import args
 import pytest
 
-from ferjax import inference, logs, parallel, recovery, steps, train
+from ferjax import inference, interrupts, logs, parallel, recovery, steps, train
 from ferjax.checkpoint import Checkpoints
 from ferjax.data import pipeline
 from ferjax.errors import TrainingError, UserError
@@ -68,6 +70,11 @@ def kill(state, sums):
   raise KilledError
 
 
+def terminate(state, sums):
+  os.kill(os.getpid(), signal.SIGTERM)
+  return state, sums
+
+
 @pytest.fixture
 def make(make_config):
   def make(**settings):
@@ -125,6 +132,30 @@ def test_a_kill_after_a_rollback_changes_nothing(make, poison, tmp_path):
     np.testing.assert_array_equal(a, b)
 
 
+def test_a_signal_is_not_forgotten_where_it_goes_back(
+  make, poison, tmp_path, capsys
+):
+  poison[12] = lambda *state: nan_everywhere(*terminate(*state))
+  assert train.train_and_evaluate(make(), tmp_path) is None
+  output = capsys.readouterr().out
+  assert 'back to step 10' in output
+  assert 'stopped by SIGTERM, step 11 is saved' in output
+  assert train.train_and_evaluate(make(), tmp_path)  # and then it is
+
+
+def test_a_signal_in_a_last_step_stops_the_next_training(
+  make, poison, tmp_path, monkeypatch
+):
+  poison[29] = terminate
+  config = make(num_members=2)
+  assert train.train_and_evaluate(config, tmp_path) is None
+  with Checkpoints(tmp_path / 'member_1') as checkpoints:
+    assert checkpoints.steps() == [1]
+  monkeypatch.setattr(interrupts, '_pending', None)
+  assert train.train_and_evaluate(make(), tmp_path / 'one')
+  monkeypatch.setattr(interrupts, '_pending', None)
+
+
 def test_without_a_checkpoint_it_begins_again(make, poison, tmp_path):
   poison[2] = nan_everywhere
   train.train_and_evaluate(make(), tmp_path)
@@ -141,8 +172,11 @@ def test_a_checkpoint_that_is_not_finite_is_no_good_one(make, poison, tmp_path):
 def test_it_goes_back_so_many_times_at_most(make, poison, tmp_path):
   for number in range(11, 60):
     poison[number] = nan_everywhere
-  with pytest.raises(TrainingError, match='It went back 2 times, as often'):
+  with pytest.raises(
+    TrainingError, match='It went back 2 times, as often'
+  ) as caught:
     train.train_and_evaluate(make(max_rollbacks=2), tmp_path)
+  assert 'on_nan=rollback' not in str(caught.value)  # which it has
   assert [r['skip'] for r in journal(tmp_path)] == [5, 10]
   factors = [r['learning_rate_factor'] for r in journal(tmp_path)]
   assert factors == [0.5, 0.25]
@@ -188,7 +222,40 @@ def test_wrong_settings_are_refused(make, tmp_path, settings, words):
     train.train_and_evaluate(make(**settings), tmp_path)
 
 
-def test_a_damaged_journal_is_refused(tmp_path):
-  (tmp_path / recovery.NAME).write_text('[{"times": 1}]')
+WHOLE = {'times': 1, 'learning_rate_factor': 0.5, 'skip': 5}
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    *('', '[]', '{}', 'null', '[1]', '[{"times": 1}]', '{"-1": {}}'),
+    *(
+      json.dumps([WHOLE | change])
+      for change in (
+        {'times': 'x'},
+        {'times': True},
+        {'times': -1},
+        {'times': 1.0},
+        {'skip': -40},
+        {'skip': None},
+        {'skip': 10**30},
+        {'learning_rate_factor': None},
+        {'learning_rate_factor': True},
+        {'learning_rate_factor': 0.0},
+        {'learning_rate_factor': 1.5},
+        {'learning_rate_factor': float('nan')},
+        {'learning_rate_factor': float('inf')},
+      )
+    ),
+  ],
+)
+def test_a_damaged_journal_is_refused(tmp_path, text):
+  (tmp_path / recovery.NAME).write_text(text)
   with pytest.raises(UserError, match=r'rollbacks.json is damaged'):
     recovery.read(tmp_path)
+
+
+def test_a_whole_journal_is_read(tmp_path):
+  assert recovery.read(tmp_path) == recovery.NONE
+  (tmp_path / recovery.NAME).write_text(json.dumps([{}, WHOLE]))
+  assert recovery.read(tmp_path) == (1, 0.5, 5)

@@ -1,12 +1,13 @@
 """A workdir says what it holds, and refuses to become another run."""
 
+import errno
 import json
 
 import pytest
 
 from ferjax import config as config_lib
 from ferjax import workdir
-from ferjax.errors import UserError
+from ferjax.errors import RetryError, UserError
 
 DATASET = {
   'name': 'synthetic',
@@ -44,6 +45,17 @@ def test_a_file_in_the_way_is_one_line(tmp_path):
   with pytest.raises(UserError, match='cannot write to the workdir') as error:
     workdir.create(tmp_path / 'run')
   assert 'give another --workdir' in str(error.value)
+
+
+def test_a_full_disk_may_be_tried_again(tmp_path, monkeypatch):
+  def refuse(folder):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  monkeypatch.setattr(workdir.storage, 'make_folder', refuse)
+  with pytest.raises(
+    RetryError, match=r'run \(No space left on device\); give'
+  ):
+    workdir.create(tmp_path / 'run')
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import os
 import socket
 
 from ferjax import interrupts
-from ferjax.errors import UserError
 from ferjax.peers import peer
 from ferjax.peers.hub import Hub
 from ferjax.peers.peer import Peer
@@ -31,7 +30,7 @@ def join(
 
   Args:
     address: `host:port` of process 0; the port is free again after this.
-    count: of the processes.
+    count: of the processes, more than one.
     process: which this is, from 0.
     facts: what must be the same in all of them, by name.
     patience: seconds in which all may start.
@@ -43,16 +42,11 @@ def join(
     This process among the others, to be closed at the end.
 
   Raises:
-    UserError: when the address or the numbers cannot be, or facts differ.
+    UserError: when the facts differ.
+    OSError: when process 0 cannot listen on its port.
     RetryError: when a process does not start in time.
   """
   host, _, port = address.rpartition(':')
-  if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-    raise UserError(f'--coordinator_address={address} is not host:port')
-  if not 0 <= process < count:
-    raise UserError(
-      f'--process_id={process} is none of {count} processes, 0 to {count - 1}'
-    )
   hello = {
     'process': process,
     'count': count,

@@ -1,30 +1,16 @@
 """Process 0: it calls the roll, compares, watches, and says when all end."""
 
 from collections.abc import Mapping
-import dataclasses
+import contextlib
 import selectors
 import sys
 import time
 
 from ferjax import interrupts
-from ferjax.peers import pace, peer, words
+from ferjax.peers import pace, peer, watch, words
 from ferjax.peers.line import Line, Message, listen
 
 _TELL = 10.0  # seconds between two lines about who is missing
-
-
-@dataclasses.dataclass
-class _Known:
-  """What process 0 knows of another process, or of itself."""
-
-  name: str  # 'process 2 (host-b, pid 77)'
-  line: Line | None
-  heard: float  # when it last gave a sign of life
-  step: int = 0  # that it is about to make
-  has_left: bool = False
-
-  def __post_init__(self) -> None:
-    self.since = self.heard  # when it came to that step
 
 
 class Hub(peer.Peer):
@@ -48,7 +34,7 @@ class Hub(peer.Peer):
       end: see `Peer`.
 
     Raises:
-      UserError: when something else listens on the port.
+      OSError: when something else listens on the port.
     """
     super().__init__(silence, end)
     self._count = hello['count']
@@ -56,8 +42,8 @@ class Hub(peer.Peer):
     self._began = self._told = self._beaten = time.monotonic()
     self._facts: dict[str, dict[int, Mapping[str, str]]] = {}
     self._pace = pace.Pace(self._count)
-    self._known = {0: _Known(words.name(hello), None, self._began)}
-    self._stalled: int | None = None  # the process that was last named
+    self._known = {0: watch.Known(words.name(hello), None, self._began)}
+    self._watch = watch.Watch(silence)
     self._selector = selectors.DefaultSelector()
     self._listener = listen(port)
     self._selector.register(self._listener, selectors.EVENT_READ)
@@ -67,19 +53,21 @@ class Hub(peer.Peer):
     with self._changed:
       self._take(0, message)
 
-  def run(self) -> None:
-    """Takes messages until there is an end."""
+  def _serve(self) -> None:
     while True:
       ready = [key.fileobj for key, _ in self._selector.select(peer.BEAT / 4)]
       with self._changed:
         if self._is_closed or self._verdict:
           break
         for source in ready:
+          if self._verdict:  # by the one before: all lines are ended
+            break
           if isinstance(source, Line):
             self._receive(source)
           else:
             self._accept()
-        self._look_round()
+        if not self._verdict:
+          self._look_round()
     self._tell_all({'kind': 'bye'})
     self._hang_up()
     if self._listener:
@@ -88,10 +76,10 @@ class Hub(peer.Peer):
 
   def _accept(self) -> None:
     try:
-      connection, _ = self._listener.accept()
+      line = Line(self._listener.accept()[0])
     except (AttributeError, OSError):  # closed meanwhile, or it went away
       return
-    self._selector.register(Line(connection), selectors.EVENT_READ)
+    self._selector.register(line, selectors.EVENT_READ)
 
   def _receive(self, line: Line) -> None:
     messages = line.receive()
@@ -113,10 +101,18 @@ class Hub(peer.Peer):
 
   def _introduce(self, line: Line, message: Message) -> int | None:
     """Takes a hello; returns which process it is of, None for a stranger's."""
-    process, count = message.get('process'), message.get('count')
-    if message['kind'] != 'hello' or not isinstance(process, int):
-      return None
-    known = _Known(words.name(message), line, time.monotonic())
+    match message:
+      case {
+        'kind': 'hello',
+        'process': int(process),
+        'count': count,
+        'host': _,
+        'pid': _,
+      }:
+        pass
+      case _:
+        return None
+    known = watch.Known(words.name(message), line, time.monotonic())
     if count != self._count:
       why = f'is one of {count}, process 0 one of {self._count}'
     elif not 0 < process < self._count:
@@ -132,8 +128,9 @@ class Hub(peer.Peer):
   def _take(self, process: int, message: Message) -> None:
     known = self._known[process]
     match message:
-      case {'kind': 'beat', 'step': step, 'age': age}:
-        known.step, known.since = step, time.monotonic() - age
+      case {'kind': 'beat', 'step': step, 'notes': notes, 'age': age}:
+        known.step, known.notes = step, notes
+        known.since = time.monotonic() - age
       case {'kind': 'facts', 'topic': topic, 'facts': facts}:
         self._compare(topic, process, facts)
       case {'kind': 'pace', 'figures': figures}:
@@ -177,7 +174,8 @@ class Hub(peer.Peer):
       self._beaten = now
       self._take(0, self._beat())
       self._tell_all({'kind': 'beat'})
-      self._look_for_stalls(now)
+      for text in self._watch.warnings(self._known, now):
+        _warn(text)
     missing = [i for i in range(self._count) if i not in self._known]
     if missing:
       who = words.processes(missing) + f' of {self._count}'
@@ -187,34 +185,15 @@ class Hub(peer.Peer):
       elif now - self._told > _TELL:
         self._told = now
         _warn(f'waiting for {who} since {waited:.0f} s')
-    for known in list(self._known.values()):
-      is_silent = known.line and now - known.heard > self._silence
-      if is_silent and not known.has_left:
+    for i, known in list(self._known.items()):
+      if known.is_silent(self._silence, now):
         self._end_all(
           f'{known.name} has been silent for {self._silence:.0f} s; '
           + peer.AGAIN,
           4,
         )
-
-  def _look_for_stalls(self, now: float) -> None:
-    """Names the one process that all others wait for."""
-    steps = {i: k.step for i, k in self._known.items() if not k.has_left}
-    last = min(steps, key=steps.get)
-    times = {i: now - self._known[i].since for i in steps}
-    others = [times[i] for i in steps if steps[i] > steps[last]]
-    if len(others) < max(1, len(steps) - 1):
-      self._stalled = None
-    # After a long step, as the first, its beat may just not have come yet.
-    elif (
-      min(others) > 3 * peer.BEAT
-      and times[last] > self._silence / 3
-      and self._stalled != last
-    ):
-      self._stalled = last
-      _warn(
-        f'all wait for {self._known[last].name}, which has been at step '
-        f'{steps[last]} for {times[last]:.0f} s'
-      )
+      elif known.has_left and any(i not in s for s in self._facts.values()):
+        self._end_all(f'{known.name} has left early; {peer.AGAIN}', 4)
 
   def _end_all(self, message: str, status: int, but: int = 0) -> None:
     """Ends every process; `but` knows already."""
@@ -247,4 +226,5 @@ class Hub(peer.Peer):
 
 
 def _warn(text: str) -> None:
-  print(f'warning: {text}', file=sys.stderr, flush=True)
+  with contextlib.suppress(OSError, ValueError):  # where nobody reads it
+    print(f'warning: {text}', file=sys.stderr, flush=True)

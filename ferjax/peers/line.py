@@ -8,8 +8,6 @@ import threading
 import time
 from typing import Any
 
-from ferjax.errors import UserError
-
 _LIMIT = 1 << 22  # bytes; no message is nearly as long
 _SEND_TIMEOUT = 5.0  # seconds
 
@@ -38,6 +36,12 @@ class Line:
         self._socket.sendall(json.dumps(message).encode() + b'\n')
     except OSError:
       pass
+
+  def wait(self, seconds: float) -> bool:
+    """Waits for something to receive; returns whether there is."""
+    poll = select.poll()  # `select.select` knows 1024 files alone
+    poll.register(self._socket, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
 
   def receive(self) -> list[Message] | None:
     """Returns the messages that have come; None once the other end is gone.
@@ -70,7 +74,7 @@ class Line:
     deadline = time.monotonic() + seconds
     with contextlib.suppress(OSError):
       self._socket.shutdown(socket.SHUT_WR)
-    while select.select([self], [], [], max(0, deadline - time.monotonic()))[0]:
+    while self.wait(max(0, deadline - time.monotonic())):
       if self.receive() is None:
         break
     self._socket.close()
@@ -80,18 +84,12 @@ def listen(port: int) -> socket.socket:
   """Returns a socket that listens on all addresses of this machine.
 
   Raises:
-    UserError: when something else does.
+    OSError: when something else does.
   """
   dual = socket.has_dualstack_ipv6()
-  try:
-    return socket.create_server(
-      ('', port),
-      family=socket.AF_INET6 if dual else socket.AF_INET,
-      dualstack_ipv6=dual,
-      backlog=1024,
-    )
-  except OSError as error:
-    raise UserError(
-      f'process 0 cannot listen on port {port} ({error.strerror}); give '
-      'another --coordinator_address'
-    ) from None
+  return socket.create_server(
+    ('', port),
+    family=socket.AF_INET6 if dual else socket.AF_INET,
+    dualstack_ipv6=dual,
+    backlog=1024,
+  )

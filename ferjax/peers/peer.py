@@ -37,11 +37,23 @@ class Peer(threading.Thread, abc.ABC):
     self._verdict: tuple[str, int] | None = None
     self._is_waiting = False
     self._is_closed = False
-    self._step, self._noted = 0, time.monotonic()
+    self._step, self._notes, self._noted = 0, 0, time.monotonic()
 
   @abc.abstractmethod
   def say(self, message: Message) -> None:
     """Gives a message to process 0, which may be this one."""
+
+  @abc.abstractmethod
+  def _serve(self) -> None:
+    """Listens and gives signs of life until there is an end."""
+
+  def run(self) -> None:
+    """Watches; where that is at its end, so is the run."""
+    try:
+      self._serve()
+    except Exception as error:  # else the main thread might wait for ever
+      why = errors.brief(error)
+      self._end_with(f'the other processes are not watched: {why}', 1)
 
   def agree(self, topic: str, facts: Mapping[str, str]) -> None:
     """Waits until all processes have said the same facts of a topic.
@@ -58,15 +70,20 @@ class Peer(threading.Thread, abc.ABC):
       self._is_waiting = True
     self.say({'kind': 'facts', 'topic': topic, 'facts': dict(facts)})
     with self._changed:
-      self._changed.wait_for(lambda: topic in self._agreed or self._verdict)
+      self._changed.wait_for(
+        lambda: topic in self._agreed or self._verdict or self._is_closed
+      )
       self._is_waiting = False
       if self._verdict:
         message, status = self._verdict
         raise errors.of_status(status, message)
+      if topic not in self._agreed:
+        raise errors.RetryError(f'process 0 has left early; {AGAIN}')
 
   def note(self, step: int) -> None:
     """Notes which step the main thread is about to make."""
-    self._step, self._noted = step, time.monotonic()
+    self._step, self._notes = step, self._notes + 1
+    self._noted = time.monotonic()
 
   def report(self, figures: Mapping[str, float]) -> None:
     """Tells process 0 how quick this one is; see `pace.slow`."""
@@ -74,13 +91,14 @@ class Peer(threading.Thread, abc.ABC):
 
   def fail(self, message: str, status: int) -> None:
     """Ends the others, since this process cannot go on."""
-    self.say({'kind': 'fail', 'message': message, 'status': status})
+    with self._changed:  # else the answer may come first, and end this one
+      self.say({'kind': 'fail', 'message': message, 'status': status})
+      self._is_closed = True
     self.close()
 
   def close(self) -> None:
     """Leaves in peace: what becomes of the others is no matter any more."""
-    with self._changed:
-      self._is_closed = True
+    self._close()
     if self.is_alive() and threading.current_thread() is not self:
       self.join(10 * BEAT)
 
@@ -89,9 +107,19 @@ class Peer(threading.Thread, abc.ABC):
     with self._changed:
       self._changed.wait_for(lambda: self._verdict, seconds)
 
+  def _close(self) -> None:
+    with self._changed:
+      self._is_closed = True
+      self._changed.notify_all()
+
   def _beat(self) -> Message:
     age = time.monotonic() - self._noted
-    return {'kind': 'beat', 'step': self._step, 'age': age}
+    return {
+      'kind': 'beat',
+      'step': self._step,
+      'notes': self._notes,
+      'age': age,
+    }
 
   def _settle_on(self, topic: str) -> None:
     with self._changed:

@@ -1,6 +1,5 @@
 """Any process but the first: it holds one connection to process 0."""
 
-import select
 import socket
 import time
 
@@ -44,11 +43,10 @@ class Spoke(peer.Peer):
     """See the base class."""
     self._line.send(message)
 
-  def run(self) -> None:
-    """Listens and gives signs of life until there is an end."""
+  def _serve(self) -> None:
     heard = beaten = time.monotonic()
     while True:
-      ready, _, _ = select.select([self._line], [], [], peer.BEAT / 4)
+      ready = self._line.wait(peer.BEAT / 4)
       with self._changed:
         if self._is_closed or self._verdict:
           break
@@ -81,8 +79,7 @@ class Spoke(peer.Peer):
       case {'kind': 'end', 'message': text, 'status': status}:
         self._end_with(text, status)
       case {'kind': 'bye'}:
-        with self._changed:
-          self._is_closed = True
+        self._close()
 
 
 def _connect(address: tuple[str, int], patience: float, process: int) -> Line:

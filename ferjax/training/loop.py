@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 import contextlib
+import signal
 
 import jax
 
-from ferjax import parallel, processes
+from ferjax import interrupts, parallel, processes
 from ferjax.data import pipeline
 from ferjax.errors import UserError
 from ferjax.interrupts import StopSignals
@@ -70,23 +71,27 @@ def train(members: Sequence[Member]) -> bool:
       step = call.start + call.num_steps
       progress.update(step)
       due = durations.due(step)
-      stopping = _is_stopping(signals, bool(due))
+      stopping = _signal(signals, bool(due))
       if not due and not stopping:
         continue
       records = _read(meter, members, range(logged + 1, step + 1))
       with meter.paused():
         records = {
-          i: members[i].record(read, step, due, team.pick(state, i), stopping)
+          i: members[i].record(
+            read, step, due, team.pick(state, i), bool(stopping)
+          )
           for i, read in records.items()
         }
         if any(records.values()):
           progress.update(step, _mean(list(records.values())))
       if stopping and step < durations.num_steps:
         _wait(members)
+        whose = '' if signals.received else ' to another process'
         progress.line(
-          f'stopped by {signals.received or "a signal to another process"}, '
+          f'stopped by {signal.Signals(stopping).name}{whose}, '
           f'step {step} is saved; the same command resumes'
         )
+        interrupts.stop(stopping)
         return False
       if 'log' in due:
         logged = step
@@ -156,10 +161,11 @@ def _read(
     TrainingError: when none can.
   """
   records = {}
+  is_alone = len(members) == 1
   for i, member in enumerate(members):
     if not member.failure:
-      records[i] = meter.read(i if len(members) > 1 else None)
-      member.check(records[i], steps)
+      records[i] = meter.read(None if is_alone else i)
+      member.check(records[i], steps, is_alone)
   records = {i: r for i, r in records.items() if not members[i].failure}
   if not records:
     raise members[0].failure
@@ -182,9 +188,11 @@ def _wait(members: Sequence[Member]) -> None:
     member.checkpoints.wait()
 
 
-def _is_stopping(signals: StopSignals, is_meeting_point: bool) -> bool:
-  """Whether to stop after this step; all processes decide the same."""
+def _signal(signals: StopSignals, is_meeting_point: bool) -> int:
+  """Returns the signal by which all processes stop after this step, or 0."""
   if jax.process_count() == 1:
-    return signals.received is not None
+    return signals.received or 0
   # Signals come to processes at different steps: they agree where all look.
-  return is_meeting_point and parallel.any_process(signals.received is not None)
+  if not is_meeting_point:
+    return 0
+  return parallel.most_of_processes(signals.received or 0)

@@ -68,11 +68,18 @@ class Member:
       if record['step'] <= step and 'train/loss' in record:
         self.losses.append(record['train/loss'])
 
-  def check(self, record: dict[str, float], steps: range) -> None:
+  def check(
+    self, record: dict[str, float], steps: range, is_alone: bool
+  ) -> None:
     """Notes the failure where a metric of these steps is not as it should be.
 
     None may be NaN or infinite, and the loss not above
     `config.max_loss_factor` times the median of the latest that were logged.
+
+    Args:
+      record: the metrics.
+      steps: that they are of.
+      is_alone: whether no other member is trained in the same program.
     """
     broken = [
       f'{name} is {record[name]}'
@@ -89,6 +96,10 @@ class Member:
     self.checkpoints.wait()
     saved = self.checkpoints.steps()
     self.why, self.astray = ' and '.join(broken), steps
+    back = ''
+    if self.run.config.on_nan == 'stop':
+      back = '; or here config.on_nan=rollback'
+      back += '' if is_alone else ' config.member_mode=loop'
     self.failure = TrainingError(
       f'{self.why} between steps {steps[0]} and {steps[-1]}; '
       + (
@@ -97,7 +108,7 @@ class Member:
         else 'there is no checkpoint yet'
       )
       + '. In another --workdir, try a lower config.optimizer.learning_rate or '
-      'config.optimizer.clip_norm=1; or here config.on_nan=rollback'
+      'config.optimizer.clip_norm=1' + back
     )
 
   def record(

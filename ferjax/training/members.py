@@ -173,7 +173,7 @@ def _check(
   is_new: bool,
 ) -> None:
   """Says once for all what each would fail of, before any is trained."""
-  with parallel.together():
+  with parallel.together(workdirs[0]):
     if is_new:
       build(configs[0], has_checkpoint(workdirs[0]))
     for config, workdir in zip(configs, workdirs, strict=True):
@@ -194,7 +194,7 @@ def _begin(
     datasets: those loaded already, by their settings.
     locks: gets the lock of the workdir.
   """
-  with parallel.together():
+  with parallel.together(workdir):
     resumes = has_checkpoint(workdir)
     key = config.data.to_json()
     run = build(config, resumes, datasets.get(key), recovery.read(workdir))

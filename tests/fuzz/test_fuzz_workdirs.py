@@ -11,7 +11,7 @@ from mutations import Content, broken_json, broken_rows
 import numpy as np
 import pytest
 
-from ferjax import compare, logs, tables, workdir
+from ferjax import compare, logs, recovery, tables, workdir
 from ferjax import config as config_lib
 from ferjax.data.dataset import Dataset, Split
 from ferjax.errors import UserError
@@ -24,10 +24,23 @@ FILES = (
   'config.json',
   'dataset.json',
   'metrics.jsonl',
+  'rollbacks.json',
   'eval/validation/metrics.json',
   'eval/train/metrics.json',
   'eval/validation/predictions.csv',
 )
+
+
+JOURNAL = [
+  {
+    'to_step': 5 * i,
+    'why': 'train/loss is nan',
+    'times': i,
+    'learning_rate_factor': 0.5**i,
+    'skip': 5 * i,
+  }
+  for i in (1, 2)
+]
 
 
 @pytest.fixture(scope='module')
@@ -41,6 +54,7 @@ def runs(home):
   for name, hits in (('broken', 40), ('whole', 45)):
     run = make_run(home / name, hits=hits, model='logistic')
     add_evaluation(run, 'train', 150, 'b2' * 16, total=160)
+    (run / 'rollbacks.json').write_text(json.dumps(JOURNAL))
   return {name: (home / 'broken' / name).read_bytes() for name in FILES}
 
 
@@ -127,6 +141,21 @@ def test_a_run_goes_on_where_it_stopped(home, runs, data):
   assert repr(found) == repr(
     [{k: math.nan if v is None else v for k, v in r.items()} for r in kept]
   )
+
+
+@given(broken_json(JOURNAL))
+@example(json.dumps(JOURNAL).encode())
+def test_how_often_it_went_back(home, content):
+  folder = home / 'astray'
+  folder.mkdir(exist_ok=True)
+  (folder / recovery.NAME).write_bytes(content)
+  found = guard.outcome(lambda: recovery.read(folder), home)
+  if isinstance(found, UserError):
+    assert content != json.dumps(JOURNAL).encode()
+    return
+  assert found.times >= 0
+  assert found.skip >= 0
+  assert 0 < found.learning_rate_factor <= 1
 
 
 CONFIG = config_lib.default_config()

@@ -49,6 +49,15 @@ def resize(folder, option):
   subprocess.run(['mount', '-o', f'remount,{option}', folder], check=True)
 
 
+def fill(folder):
+  with (
+    (folder / 'filler').open('wb', buffering=0) as file,
+    contextlib.suppress(OSError),
+  ):
+    while True:
+      file.write(bytes(4096))
+
+
 def wait_for_checkpoint(workdir, process, step=4):
   def is_there():
     names = [path.name for path in workdir.glob('checkpoints/*')]
@@ -134,15 +143,20 @@ def test_a_workdir_that_cannot_be_written_from_the_start(disk, data_dir):
   assert re.search(r'cannot write to the workdir .*; give another', output)
 
 
+def test_a_disk_that_is_full_at_the_start(disk, data_dir):
+  workdir = disk / 'run'
+  resumable.finish(resumable.start(workdir, data_dir, 8))
+  fill(disk)
+  for folder in (workdir, disk / 'new'):
+    line = only_line(resumable.finish(resumable.start(folder, data_dir, 8), 4))
+    assert 'No space left on device' in line
+    assert str(folder) in line
+
+
 def test_evaluation_on_a_full_disk(disk, data_dir):
   workdir = disk / 'run'
   resumable.finish(resumable.start(workdir, data_dir, 8))
-  with (
-    (disk / 'filler').open('wb', buffering=0) as file,
-    contextlib.suppress(OSError),
-  ):
-    while True:
-      file.write(bytes(4096))
+  fill(disk)
   command = resumable.command(workdir, data_dir, 8)[:3]
   command[2] = 'ferjax.evaluate'
   done = subprocess.run(
