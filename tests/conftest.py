@@ -4,6 +4,7 @@ import atexit
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 
 # Before anything imports jax.
@@ -33,6 +34,10 @@ import pytest
 from ferjax import config as config_lib
 
 atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], True)
+# What a shell's background job ignores, all that it starts would ignore too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup
+  signal.signal(signal.SIGHUP, lambda *_: None)
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 flags.FLAGS.mark_as_parsed()  # grain reads its own flags
@@ -58,6 +63,8 @@ def pytest_collection_modifyitems(items):
   for item in items:
     if item.get_closest_marker('real_data') and not REAL_DATA.exists():
       item.add_marker(pytest.mark.skip(reason=f'no {REAL_DATA}'))
+    if item.get_closest_marker('long') and not is_stress:
+      item.add_marker(pytest.mark.skip(reason='FERJAX_STRESS=1 runs it'))
 
 
 @pytest.fixture(scope='session')

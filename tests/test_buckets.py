@@ -26,7 +26,7 @@ FIGURES = 'train/loss', 'train/accuracy', 'val/loss', 'val/accuracy'
 pytestmark = [pytest.mark.stress, pytest.mark.slow]
 
 
-@pytest.fixture(params=['gs', 's3'])
+@pytest.fixture(params=['gs', pytest.param('s3', marks=pytest.mark.long)])
 def bucket(request):
   with buckets.emulated(request.param) as bucket:
     yield bucket

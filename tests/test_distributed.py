@@ -23,8 +23,8 @@ def read_predictions(workdir, split='validation'):
   ('count', 'sharding'),
   [
     (2, 'pmap'),
-    (2, 'shard_map'),
-    pytest.param(4, 'pmap', marks=pytest.mark.stress),
+    pytest.param(2, 'shard_map', marks=pytest.mark.stress),
+    pytest.param(4, 'pmap', marks=[pytest.mark.stress, pytest.mark.long]),
   ],
 )
 def test_several_processes_train_the_losses_of_one(

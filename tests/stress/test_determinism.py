@@ -11,19 +11,23 @@ pytestmark = [pytest.mark.stress, pytest.mark.slow]
 @pytest.mark.parametrize(
   'flags',
   [
-    [],
-    [  # everything that draws
-      '--config.augment.shift=0.1',
-      '--config.augment.rotation=10',
-      '--config.augment.erase=0.5',
-      '--config.augment.mixup=0.2',
-      '--config.model.dropout=0.5',
-      '--config.data.balance=oversample',
-    ],
+    pytest.param([], id='plain', marks=pytest.mark.long),
+    pytest.param(
+      [  # everything that draws
+        '--config.augment.shift=0.1',
+        '--config.augment.rotation=10',
+        '--config.augment.erase=0.5',
+        '--config.augment.mixup=0.2',
+        '--config.model.dropout=0.5',
+        '--config.data.balance=oversample',
+      ],
+      id='drawing',
+    ),
   ],
-  ids=['plain', 'drawing'],
 )
-@pytest.mark.parametrize('devices', [1, 2])
+@pytest.mark.parametrize(
+  'devices', [pytest.param(1, marks=pytest.mark.long), 2]
+)
 def test_a_training_repeats_bit_for_bit(data_dir, tmp_path, flags, devices):
   num_steps = 12
   for name in ('one', 'two'):

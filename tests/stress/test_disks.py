@@ -13,6 +13,7 @@ import resumable
 from ferjax.checkpoint import Checkpoints
 
 pytestmark = [pytest.mark.stress, pytest.mark.slow]
+LONG = pytest.mark.long
 
 MEGABYTE = 1 << 20
 CHECKPOINT = 18 * MEGABYTE  # of the network below, more or less
@@ -79,7 +80,10 @@ def saved_steps(workdir):
     return checkpoints.steps()
 
 
-@pytest.mark.parametrize('room', [0, 3, 9])  # megabytes that are left
+# Megabytes that are left.
+@pytest.mark.parametrize(
+  'room', [pytest.param(0, marks=LONG), 3, pytest.param(9, marks=LONG)]
+)
 def test_a_full_disk_while_saving(disk, data_dir, room):
   workdir = disk / 'run'
   process = resumable.start(workdir, data_dir, 10_000)
@@ -153,6 +157,7 @@ def test_a_disk_that_is_full_at_the_start(disk, data_dir):
     assert str(folder) in line
 
 
+@LONG
 def test_evaluation_on_a_full_disk(disk, data_dir):
   workdir = disk / 'run'
   resumable.finish(resumable.start(workdir, data_dir, 8))

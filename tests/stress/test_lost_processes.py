@@ -10,7 +10,7 @@ import pytest
 pytestmark = [pytest.mark.stress, pytest.mark.slow]
 
 
-@pytest.mark.parametrize('lost', [0, 2])
+@pytest.mark.parametrize('lost', [pytest.param(0, marks=pytest.mark.long), 2])
 def test_all_stop_where_one_is_killed_and_a_restart_goes_on(
   train, tmp_path, lost
 ):
@@ -61,6 +61,7 @@ def test_another_config_or_other_data_is_named(train, tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.long
 def test_one_that_starts_late_is_waited_for_and_named(train, tmp_path):
   some = train(tmp_path / 'run', 2)
   some.start(0)
@@ -85,6 +86,7 @@ runpy.run_module('ferjax.main', run_name='__main__', alter_sys=True)
 """
 
 
+@pytest.mark.long
 def test_a_straggler_is_named(train, tmp_path):
   some = train(tmp_path / 'run', 2, '--config.model.name=logistic', steps=20)
   some.start(0)
