@@ -40,9 +40,8 @@ def hold(workdir: Path) -> Iterator[None]:
     _lock(handle, workdir)
     now = datetime.datetime.now().strftime('%Y-%m-%d %H:%M:%S')
     who = f'process {os.getpid()} on {socket.gethostname()} since {now}'
-    with contextlib.suppress(
-      OSError
-    ):  # of a full disk: it is held all the same
+    # On a full disk nobody learns whose it is; it is held all the same.
+    with contextlib.suppress(OSError):
       os.ftruncate(handle, 0)
       os.pwrite(handle, who.encode(), 0)
     yield

@@ -43,10 +43,10 @@ def barrier(name: str) -> None:
 
 def any_process(flag: bool) -> bool:
   """Whether `flag` holds in some process; all of them must ask."""
-  return bool(most_of_processes(flag))
+  return bool(max_over_processes(flag))
 
 
-def most_of_processes(number: int) -> int:
+def max_over_processes(number: int) -> int:
   """Returns the largest number of any process; all of them must ask."""
   if jax.process_count() == 1:
     return number
@@ -75,7 +75,7 @@ def together(folder: storage.Path) -> Iterator[None]:
     # Where a file is written, and not opened, it does not say which.
     where = '' if error.filename else f'{folder}: '
     problem = errors.of_disk(error, f'{where}{error}')
-  status = most_of_processes(problem.status if problem else 0)
+  status = max_over_processes(problem.status if problem else 0)
   if status:
     raise problem or errors.of_status(
       status, 'another process failed; it says why'

@@ -35,7 +35,7 @@ def test_what_another_try_may_get_over(tmp_path, code, kind):
 @pytest.mark.parametrize('kind', [UserError, RetryError])
 def test_the_others_fail_of_the_same_kind(tmp_path, monkeypatch, kind):
   """As if another process had failed, and this one had not."""
-  monkeypatch.setattr(parallel, 'most_of_processes', lambda _: kind.status)
+  monkeypatch.setattr(parallel, 'max_over_processes', lambda _: kind.status)
   with pytest.raises(kind, match='another process failed'):
     fail(tmp_path)
   with pytest.raises(RetryError, match='full'):

@@ -195,4 +195,4 @@ def _signal(signals: StopSignals, is_meeting_point: bool) -> int:
   # Signals come to processes at different steps: they agree where all look.
   if not is_meeting_point:
     return 0
-  return parallel.most_of_processes(signals.received or 0)
+  return parallel.max_over_processes(signals.received or 0)
