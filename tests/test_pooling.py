@@ -35,10 +35,10 @@ def test_max_pool_against_flax(shape):
   np.testing.assert_array_equal(ours, theirs)
 
 
-def test_max_pool_shares_the_gradient_of_equals():
+def test_max_pool_gives_the_gradient_to_the_first_of_equals():
   x = jnp.asarray([[1.0, 5.0], [5.0, 0.0]])[None, :, :, None]
   gradient = jax.grad(lambda x: pooling.max_pool(x).sum())(x)
-  np.testing.assert_array_equal(gradient[0, :, :, 0], [[0, 0.5], [0.5, 0]])
+  np.testing.assert_array_equal(gradient[0, :, :, 0], [[0, 1], [0, 0]])
 
 
 @pytest.mark.parametrize(
