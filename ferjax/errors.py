@@ -40,11 +40,15 @@ EXPECTED = (UserError, TrainingError, RetryError)
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 
 
-def of_status(status: int, message: str) -> Exception:
-  """Returns the error that ends a binary with `status`, of whatever kind."""
+def of_another(status: int, message: str) -> Exception:
+  """Returns the error of what failed in another process, with its status.
+
+  Its `is_of_another` says that the other one knows more.
+  """
   kinds = {kind.status: kind for kind in EXPECTED}
   error = kinds.get(status, RetryError)(message)
   error.status = status  # such as 130, where another process was interrupted
+  error.is_of_another = True
   return error
 
 

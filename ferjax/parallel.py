@@ -77,7 +77,7 @@ def together(folder: storage.Path) -> Iterator[None]:
     problem = errors.of_disk(error, f'{where}{error}')
   status = max_over_processes(problem.status if problem else 0)
   if status:
-    raise problem or errors.of_status(
+    raise problem or errors.of_another(
       status, 'another process failed; it says why'
     )
 

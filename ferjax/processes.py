@@ -109,9 +109,10 @@ def _end_all(error: BaseException) -> None:
   if isinstance(error, SystemExit):
     raise error
   explained = failures.explain(error)
-  if explained is None:
-    # Where another process is gone, a collective fails in some way or other.
+  if explained is None or getattr(error, 'is_of_another', False):
+    # The other one says why. Where it is gone, a collective fails somehow.
     _self.await_verdict(_VERDICT)
+  if explained is None:
     line = f'{type(error).__name__}: {error}'.splitlines()[0]
     explained = line, 1
     with contextlib.suppress(OSError, ValueError):

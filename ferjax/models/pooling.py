@@ -24,9 +24,9 @@ def _windows(x: jax.Array) -> jax.Array:
 def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
   """Takes the larger of each pair, or NaN; the gradient goes to `a` of equals.
 
-  The gradients of `max` and `maximum` look for what equals the result. Where the
-  compiler computes that a second time and rounds it otherwise, nothing does: the
-  gradient is NaN, or lost. Which one is larger is decided once here.
+  The gradients of `max` and `maximum` look for what equals the result. Where
+  the compiler computes that a second time and rounds it otherwise, nothing
+  does: the gradient is NaN, or lost. Here, which is larger is decided once.
   """
   return jnp.where((a >= b) | jnp.isnan(a), a, b)
 

@@ -76,7 +76,7 @@ class Peer(threading.Thread, abc.ABC):
       self._is_waiting = False
       if self._verdict:
         message, status = self._verdict
-        raise errors.of_status(status, message)
+        raise errors.of_another(status, message)
       if topic not in self._agreed:
         raise errors.RetryError(f'process 0 has left early; {AGAIN}')
 

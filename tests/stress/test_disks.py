@@ -149,10 +149,14 @@ def test_a_workdir_that_cannot_be_written_from_the_start(disk, data_dir):
 
 def test_a_disk_that_is_full_at_the_start(disk, data_dir):
   workdir = disk / 'run'
-  resumable.finish(resumable.start(workdir, data_dir, 8))
+  process = resumable.start(workdir, data_dir, 10_000)
+  wait_for_checkpoint(workdir, process)
+  process.kill()
+  process.communicate()
   fill(disk)
   for folder in (workdir, disk / 'new'):
-    line = only_line(resumable.finish(resumable.start(folder, data_dir, 8), 4))
+    process = resumable.start(folder, data_dir, 10_000)
+    line = only_line(resumable.finish(process, 4))
     assert 'No space left on device' in line
     assert str(folder) in line
 

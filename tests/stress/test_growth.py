@@ -85,5 +85,6 @@ def test_nothing_grows(data_dir, tmp_path):
   assert last['arrays'] <= first['arrays']
   assert last['files'] <= first['files']
   assert last['threads'] <= first['threads'] + 2
+  # Freed memory stays with the process, so that it settles slowly.
   grown = last['megabytes'] - first['megabytes']
-  assert grown < 0.003 * (last['step'] - first['step']), grown
+  assert grown < 8 + 0.001 * (last['step'] - first['step']), grown
