@@ -119,6 +119,7 @@ def test_nan_goes_back_and_leaves_the_data_out(make, poison, tmp_path, capsys):
   np.testing.assert_allclose(rates, [0.02] * 2 + [0.01] * 4)
 
 
+@pytest.mark.slow
 def test_a_kill_after_a_rollback_changes_nothing(make, poison, tmp_path):
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
   poison[12] = nan_everywhere

@@ -138,6 +138,7 @@ def test_a_missing_file_is_refused_and_not_needed_to_resume(
   assert run_lib.build(config, resumes=True).origin is None
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_stays_through_a_training(
   make_config, workdir, tmp_path
 ):
@@ -156,6 +157,7 @@ def test_a_frozen_backbone_stays_through_a_training(
   assert 'conv1/kernel' in kept['loaded']
 
 
+@pytest.mark.slow
 def test_a_run_whose_checkpoints_are_lost_starts_from_the_same_weights(
   make_config, workdir, tmp_path
 ):
@@ -229,6 +231,7 @@ def test_a_folder_that_is_no_workdir_is_refused(make_config, tmp_path):
     begin(make_config, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_network_may_see_another_size_in_colour(make_config, tmp_path):
   config = make_config()
   config.num_steps, config.image_size, config.color = 2, 20, 'rgb'

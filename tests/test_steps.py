@@ -168,6 +168,7 @@ def test_step_is_the_gradient_of_the_weighted_mean(split):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('sharding', 'placement', 'per_call'),
   [('pmap', 'host', 1), ('shard_map', 'device', 2)],  # unrolled on CPUs
