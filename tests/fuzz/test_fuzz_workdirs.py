@@ -134,8 +134,7 @@ def test_a_run_goes_on_where_it_stopped(home, runs, data):
   if isinstance(found, UserError):
     assert (folder / 'metrics.jsonl').read_bytes() == content
     return
-  text = content.decode('utf-8', 'replace').replace('\r\n', '\n')
-  *lines, _ = text.replace('\r', '\n').split('\n')
+  *lines, _ = content.decode('utf-8', 'replace').split('\n')
   records = [json.loads(line) for line in lines]
   kept = [record for record in records if record['step'] <= 14]
   assert repr(found) == repr(
