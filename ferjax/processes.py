@@ -59,15 +59,10 @@ def joined(
     return
   address, count, process, devices = place
   if count > 1:
-    try:
+    with _listening(address, is_chosen=distributed is None):
       _self = peers.join(
         address, count, process, facts or {}, start_timeout, silence_timeout
       )
-    except OSError as error:
-      what = f'process 0 cannot listen at {address} ({error.strerror})'
-      if distributed:  # which port, a cluster chose
-        raise RetryError(f'{what}; another try may find it free') from None
-      raise UserError(f'{what}; give another --coordinator_address') from None
   try:
     with _keeping_sigterm():
       jax.distributed.initialize(
@@ -92,6 +87,23 @@ def joined(
     if _self:
       _self.close()
     _self = None
+
+
+@contextlib.contextmanager
+def _listening(address: str, is_chosen: bool) -> Iterator[None]:
+  """Says what is to be done where process 0 cannot listen at its address.
+
+  Args:
+    address: of process 0.
+    is_chosen: whether the user chose it, and not a cluster.
+  """
+  try:
+    yield
+  except OSError as error:
+    what = f'process 0 cannot listen at {address} ({error.strerror})'
+    if is_chosen:
+      raise UserError(f'{what}; give another --coordinator_address') from None
+    raise RetryError(f'{what}; another try may find it free') from None
 
 
 @contextlib.contextmanager

@@ -35,6 +35,13 @@ def test_max_pool_against_flax(shape):
   np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize('place', [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_no_pool_hides_what_is_not_a_number(place):
+  x = jnp.zeros((1, 2, 2, 1)).at[0, *place, 0].set(jnp.nan)
+  assert jnp.isnan(pooling.max_pool(x)).all()
+  assert jnp.isnan(pooling.max_pool_3x3(x, 2)).all()
+
+
 def test_max_pool_gives_the_gradient_to_the_first_of_equals():
   x = jnp.asarray([[1.0, 5.0], [5.0, 0.0]])[None, :, :, None]
   gradient = jax.grad(lambda x: pooling.max_pool(x).sum())(x)

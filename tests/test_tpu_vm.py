@@ -149,12 +149,19 @@ def test_log_goes_on_after_a_lost_connection(tmp_path, cloud, status):
 
 
 @ON_LINUX
-def test_log_of_what_left_no_status(tmp_path, cloud):
-  say(tmp_path, 'ACTIVE')
+@pytest.mark.parametrize(
+  ('state', 'status', 'words'),
+  [
+    ('ACTIVE', 1, 'nothing trains any more'),
+    ('SUSPENDING', 75, 'fer was taken away'),
+  ],
+)
+def test_log_of_what_left_no_status(tmp_path, cloud, state, status, words):
+  say(tmp_path, state)
   ended(tmp_path, 'step 1\n', None)
   done = launch('tpu_vm.sh', *TPU, 'log', **cloud)
-  assert (done.returncode, done.stdout) == (1, 'step 1\n')
-  assert 'nothing trains any more' in done.stderr
+  assert (done.returncode, done.stdout) == (status, 'step 1\n')
+  assert words in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -255,15 +262,6 @@ def test_a_failure_ends_all_else(tmp_path, cloud, pattern, state, status):
   # Nothing comes after the failure, not even of the same action.
   expected = ['tpu-vm scp', 'tpu-vm ssh', 'tpu-vm ssh', 'tpu-vm ssh']
   assert calls_of(tmp_path) == expected[: (1, 3, 4)[WORK.index(pattern)]]
-
-
-@ON_LINUX
-def test_a_machine_that_goes_down_is_taken_away(tmp_path, cloud):
-  say(tmp_path, 'SUSPENDING')
-  ended(tmp_path, 'step 1\n', None)
-  done = launch('tpu_vm.sh', *TPU, 'log', **cloud)
-  assert (done.returncode, done.stdout) == (75, 'step 1\n')
-  assert 'fer was taken away' in done.stderr
 
 
 @ON_LINUX
