@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pathlib
 import signal
 import socket
 import types
@@ -9,7 +10,7 @@ import types
 import jax
 import pytest
 
-from ferjax import failures, gpus, peers, processes
+from ferjax import failures, gpus, parallel, peers, processes
 from ferjax.errors import RetryError, UserError
 
 SLURM = {
@@ -123,6 +124,19 @@ def test_a_failure_is_told_to_the_others(peer, capsys, error, message, status):
   shown = capsys.readouterr().err
   assert ('Traceback' in shown) == (status == 1)
   assert (f'error: {message}' in shown) == (status in (2, 4))
+
+
+def test_the_one_that_failed_speaks_first(peer, monkeypatch):
+  # In the other process the block raised nothing.
+  monkeypatch.setattr(parallel, 'max_over_processes', lambda status: 2)
+  with (
+    pytest.raises(EndedError),
+    processes.joined(*EXPLICIT),
+    parallel.together(pathlib.Path('run')),
+  ):
+    pass
+  message = 'another process failed; it says why'
+  assert peer.told.index('await') < peer.told.index((message, 2))
 
 
 def test_a_failure_is_told_where_nobody_reads_standard_error(peer, monkeypatch):
